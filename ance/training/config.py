@@ -1,0 +1,54 @@
+"""Settings of training."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ance.config import Section
+
+
+class StageConfig(Section):
+    """One stage of training: a fresh optimiser and one linear warm-up and decay of the learning rate."""
+
+    steps: NonNegativeInt
+    """Optimiser steps of the stage."""
+    learning_rate: PositiveFloat
+    lr_warmup_steps: NonNegativeInt = 0
+    """Steps over which the learning rate rises linearly from 0; it then falls linearly to 0 at the end."""
+    negatives: Literal["bm25", "random", "ance"]
+    """Where hard negatives come from: BM25's top passages, the whole corpus at random, or the newest ANN
+    index of the run."""
+    loss: Literal["pairwise", "in_batch"] = "pairwise"
+    """`pairwise` is the paper's NLL over one positive and one negative; `in_batch` adds every other passage of
+    the batch as a negative, known positives masked."""
+
+
+class TrainingConfig(Section):
+    """How the model learns."""
+
+    warmup: StageConfig
+    """Stage 1, usually on BM25 negatives. With 0 steps the run starts from the model as it is."""
+    ance: StageConfig
+    """Stage 2, usually on ANN negatives."""
+    batch_size: PositiveInt = 8
+    """Queries a forward pass."""
+    gradient_accumulation: PositiveInt = 1
+    """Forward passes an optimiser step."""
+    negatives_per_query: PositiveInt = 1
+    """Hard negatives drawn for a query at each step (the paper draws one)."""
+    optimizer: Literal["adamw", "lamb"] = "lamb"
+    weight_decay: NonNegativeFloat = 0.0
+    adam_epsilon: PositiveFloat = 1e-8
+    max_grad_norm: NonNegativeFloat = 1.0
+    """Clip the global gradient norm to this (0: never)."""
+    score_scale: PositiveFloat = 1.0
+    """Factor on similarities inside the loss (an inverse temperature; 1 as in the paper)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the forward pass (bfloat16: autocast; weights stay float32)."""
+    seed: NonNegativeInt = 42
+    checkpoint_steps: PositiveInt = 10_000
+    """Publish a checkpoint, and so offer the inferencers new weights, every this many steps."""
+    max_async_gap: NonNegativeInt = 0
+    """Pause while the negatives in use come from a checkpoint more than this many steps old (0: never)."""
+    gradient_norm_steps: PositiveInt = Field(default=1)
+    """Record gradient norms by layer group every this many steps."""
