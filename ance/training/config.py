@@ -52,3 +52,14 @@ class TrainingConfig(Section):
     """Pause while the negatives in use come from a checkpoint more than this many steps old (0: never)."""
     gradient_norm_steps: PositiveInt = Field(default=1)
     """Record gradient norms by layer group every this many steps."""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both stages; steps are numbered through."""
+        return self.warmup.steps + self.ance.steps
+
+    @property
+    def first_refresh_step(self) -> int:
+        """The first checkpoint that the corpus is encoded with: the warm-up's last, or the run's last where no
+        stage trains on ANN negatives."""
+        return self.warmup.steps if self.ance.negatives == "ance" else self.total_steps

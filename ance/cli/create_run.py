@@ -1,0 +1,50 @@
+"""A new run in the store, or the continuation of one."""
+
+from ance.errors import AnceError
+from ance.runtime.artifacts import read_manifest
+from ance.runtime.contracts import RunConfig
+from ance.runtime.layout import RunLayout, manifest_of
+from ance.runtime.run import read_config
+from ance.runtime.store import Store
+
+
+def create_run(store: Store, text: str, source: str) -> RunConfig:
+    """Store a run's configuration verbatim; a run that exists already is continued if it is the same.
+
+    Args:
+        text: the configuration, YAML.
+        source: where it came from, for errors.
+
+    Raises:
+        AnceError: the configuration is not valid, its data set is not in the store, or a run of the same name
+            has another configuration.
+    """
+    config = RunConfig.parse(text, source)
+    store.check_writable()
+    layout = RunLayout(config.run)
+    require_dataset(store, config, source)
+    if not store.write_new(layout.run_yaml, text.encode()):
+        existing = read_config(store, layout)
+        if existing.sha256 != config.sha256:
+            raise AnceError(
+                f"{source}: run '{config.run}' exists in {store.url} with another configuration; "
+                f"choose another name for key 'run', or delete {layout.root}"
+            )
+    return config
+
+
+def require_dataset(store: Store, config: RunConfig, source: str) -> None:
+    """Check that the run's data set is in the store and has what training needs.
+
+    Raises:
+        AnceError: it is missing, or has no training split.
+    """
+    key = manifest_of(RunLayout.dataset(config.dataset))
+    if not store.exists(key):
+        raise AnceError(
+            f"{source}: dataset '{config.dataset}' is not in {store.url}; make it with "
+            f"`ance prepare --dataset ... --name {config.dataset} --store {store.url}`"
+        )
+    splits = read_manifest(store, key).stats.get("splits", [])
+    if "train" not in splits:
+        raise AnceError(f"{source}: dataset '{config.dataset}' has no train split; its splits: {splits}")

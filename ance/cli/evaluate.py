@@ -1,0 +1,109 @@
+"""`ance eval`: BM25, the start model, the warm-up model and the ANCE model on one split."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ance.errors import AnceError
+
+if TYPE_CHECKING:
+    from ance.runtime.contracts import RunConfig
+
+MEASURES = ("RR@10", "nDCG@10", "R@100", "R@1000")
+
+
+def evaluate(
+    store: Annotated[str, typer.Option(help="Store that holds the run.", show_default=False)],
+    run: Annotated[str, typer.Option(help="Id of the run.", show_default=False)],
+    split: Annotated[str, typer.Option(help="Split of the data set to score.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    trec: Annotated[Path | None, typer.Option(help="Folder for one TREC run file a system.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+) -> None:
+    """Score BM25, the start, the warm-up and the ANCE model by exact search over the whole corpus."""
+    report = evaluate_run(store, run, split, trec=trec, threads=threads)
+    print(json.dumps(report, indent=1) if as_json else table(report))
+
+
+def evaluate_run(
+    store_url: str, run: str, split: str, *, trec: Path | None = None, threads: int | None = None
+) -> dict[str, Any]:
+    """Measure every system of a run on a split.
+
+    Returns:
+        {"dataset", "split", "queries", "systems": {name: {measure: value}}} with the systems bm25, start,
+        warmup and ance; ance is the run's newest checkpoint.
+
+    Raises:
+        AnceError: no such run, data set or split, or the run has no checkpoint yet.
+    """
+    from ance.data.dataset import Dataset
+    from ance.evaluation.metrics import measure
+    from ance.evaluation.systems import rank_bm25, rank_dense
+    from ance.evaluation.trec import write_run
+    from ance.model.encoding import TextEncoder
+    from ance.runtime.artifacts import fetch
+    from ance.runtime.layout import RunLayout
+    from ance.runtime.process import limit_threads
+    from ance.runtime.run import read_config
+    from ance.runtime.settings import ServiceSettings
+    from ance.runtime.store import Store
+
+    limit_threads(threads)
+    store, layout = Store.open(store_url), RunLayout(run)
+    config = read_config(store, layout)
+    cache = ServiceSettings(store=store_url, run=run).cache_dir
+    dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), cache))
+    qrels = dataset.qrels(split)
+    newest = store.read_pointer(layout.pointer("checkpoint"))
+    if newest is None:
+        raise AnceError(f"run '{run}' has no checkpoint yet: nothing to score")
+    rankings = {"bm25": rank_bm25(dataset, split, config.evaluation.depth)}
+    for name, step in _steps(config, newest.step).items():
+        folder = fetch(store, layout.checkpoint(step), cache)
+        encoder = TextEncoder.load(
+            folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget
+        )
+        rankings[name] = rank_dense(encoder, config.model, dataset, split, config.evaluation.depth)
+    if trec is not None:
+        trec.mkdir(parents=True, exist_ok=True)
+        for name, ranking in rankings.items():
+            write_run(
+                trec / f"{name}.{split}.run",
+                dataset.queries(split).ids,
+                dataset.passages.ids,
+                ranking.ids,
+                ranking.scores,
+                f"{run}-{name}",
+            )
+    return {
+        "dataset": config.dataset,
+        "split": split,
+        "queries": len(dataset.queries(split)),
+        "systems": {
+            name: measure(qrels, ranking.ids, measures=MEASURES) for name, ranking in rankings.items()
+        },
+    }
+
+
+def _steps(config: "RunConfig", newest: int) -> dict[str, int]:
+    """Checkpoints to score by system. A system whose training has not ended is left out."""
+    steps = {"start": 0}
+    if newest >= config.training.warmup.steps:
+        steps["warmup"] = config.training.warmup.steps
+    if newest > config.training.warmup.steps:
+        steps["ance"] = newest
+    return steps
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as aligned text."""
+    title = f"{report['dataset']}, {report['split']}, {report['queries']} queries"
+    head = f"{'system':10}" + "".join(f"{name:>10}" for name in MEASURES)
+    rows = [
+        f"{system:10}" + "".join(f"{values[name]:10.4f}" for name in MEASURES)
+        for system, values in report["systems"].items()
+    ]
+    return "\n".join([title, head, *rows])

@@ -1,0 +1,117 @@
+"""The system on one machine: which processes, with which environment."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from ance.cli.supervisor import ProcessSpec, python_service
+from ance.errors import AnceError
+from ance.runtime.local_redis import server_command
+
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What `ance up` lets a user choose."""
+
+    store: str
+    run: str
+    folder: Path
+    """For logs and caches; beside a local store, so that publishing is a link and not a copy."""
+    inferencers: int = 1
+    search_port: int = 8000
+    redis_url: str | None = None
+    """An existing Redis; None starts one."""
+    search: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Processes to start, in this order, and where their metrics are."""
+
+    processes: tuple[ProcessSpec, ...]
+    metrics: dict[str, str]
+    search_url: str
+
+
+def plan_stack(options: StackOptions) -> Stack:
+    """Lay out ports, threads and environments.
+
+    Raises:
+        AnceError: the search port is taken.
+    """
+    require_free_port(options.search_port)
+    redis_port, feed_port = free_port(), free_port()
+    common = {
+        "ANCE_STORE": options.store,
+        "ANCE_RUN": options.run,
+        "ANCE_REDIS_URL": options.redis_url or f"redis://{LOCAL}:{redis_port}/0",
+        "ANCE_LOG_FORMAT": "json",
+        "ANCE_CACHE_DIR": str(options.folder / "cache"),
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "0"),
+        # Spinning OpenMP threads would take the cores from the neighbour that has work.
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    feed = {"ANCE_FEED": f"{LOCAL}:{feed_port}", "ANCE_POLL_SECONDS": "5"}
+    cores = len(os.sched_getaffinity(0))
+    trainer_threads = max(1, cores - options.inferencers)
+    inferencer_threads = max(1, (cores - trainer_threads) // options.inferencers)
+
+    processes: list[ProcessSpec] = []
+    metrics: dict[str, str] = {}
+
+    def service(name: str, module: str, threads: int, *, ends: bool = False, **environment: str) -> None:
+        port = free_port()
+        metrics[name] = f"http://{LOCAL}:{port}/metrics"
+        own = {"ANCE_METRICS_PORT": str(port), "ANCE_THREADS": str(threads), **environment}
+        processes.append(python_service(name, module, {**common, **own}, runs_to_an_end=ends))
+
+    if options.redis_url is None:
+        processes.append(ProcessSpec("redis", server_command(redis_port, options.folder)))
+    service(
+        "trainer",
+        "services.trainer",
+        trainer_threads,
+        ends=True,
+        ANCE_FEED_PORT=str(feed_port),
+        ANCE_WARMUP_THREADS=str(cores),
+        ANCE_NEGATIVES_POLL_SECONDS="0.5",
+        ANCE_LEADER_SECONDS="6",
+    )
+    for number in range(options.inferencers):
+        name = f"inferencer-{number}"
+        service(name, "services.inferencer", inferencer_threads, **feed, ANCE_LEASE_SECONDS="15")
+    service(
+        "indexer",
+        "services.indexer",
+        1,
+        ends=True,
+        **feed,
+        ANCE_LEASE_SECONDS="15",
+        ANCE_LEADER_SECONDS="6",
+        ANCE_RECONCILE_SECONDS="5",
+    )
+    if options.search:
+        service("search", "services.search_api", 1, ANCE_PORT=str(options.search_port), ANCE_POLL_SECONDS="1")
+    return Stack(tuple(processes), metrics, f"http://{LOCAL}:{options.search_port}")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOCAL, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free_port(port: int) -> None:
+    """Raise an AnceError that says what to do when a port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCAL, port))
+        except OSError as error:
+            raise AnceError(
+                f"port {port} on {LOCAL} is taken by another program: stop it or choose another with --port"
+            ) from error

@@ -1,0 +1,145 @@
+"""Processes of the local stack: started, watched, restarted as a kubelet would, and stopped."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from ance.errors import AnceError
+from ance.runtime.process import USER_ERROR
+
+GRACE_SECONDS = 20.0
+"""Between SIGTERM and SIGKILL: enough for the trainer to save a checkpoint."""
+CRASH_LIMIT = 5
+CRASH_WINDOW_SECONDS = 60.0
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process of the stack. A process that runs to an end is not restarted after exit status 0."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    runs_to_an_end: bool = False
+
+
+@dataclass(slots=True)
+class _Running:
+    spec: ProcessSpec
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=CRASH_LIMIT))
+    finished: bool = False
+
+
+class Supervisor:
+    """Runs processes until `stop`. Each writes to `<logs>/<name>.log`; `events` collects what happened to them."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._running: dict[str, _Running] = {}
+        self.events: list[str] = []
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, spec: ProcessSpec) -> None:
+        """Start a process."""
+        log = self._log_file(spec.name).open("ab")
+        self._running[spec.name] = _Running(spec, _launch(spec, log), log)
+
+    def check(self) -> None:
+        """Restart what has died. To be called about once a second.
+
+        Raises:
+            AnceError: a process ended with a user's error, or keeps dying; the message ends with its last line.
+        """
+        for running in self._running.values():
+            status = running.process.poll()
+            if status is None or running.finished:
+                continue
+            if status == 0 and running.spec.runs_to_an_end:
+                running.finished = True
+                continue
+            self._restart(running, status)
+
+    def finished(self, name: str) -> bool:
+        """True once a process that runs to an end has ended well."""
+        return self._running[name].finished
+
+    def pid(self, name: str) -> int:
+        """Process id now; a restart changes it."""
+        return self._running[name].process.pid
+
+    def stop(self) -> None:
+        """SIGTERM to all in reverse order of starting, SIGKILL to those still there after the grace period."""
+        alive = [running for running in reversed(self._running.values()) if running.process.poll() is None]
+        for running in alive:
+            running.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for running in alive:
+            try:
+                running.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self.events.append(f"{running.spec.name} did not stop in {GRACE_SECONDS:.0f} s: killed")
+                running.process.kill()
+                running.process.wait()
+        for running in self._running.values():
+            running.log.close()
+        self._running.clear()
+
+    def _restart(self, running: _Running, status: int) -> None:
+        name = running.spec.name
+        cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        if status == USER_ERROR:
+            raise AnceError(self._last_line(name))
+        running.deaths.append(time.monotonic())
+        if (
+            len(running.deaths) == CRASH_LIMIT
+            and running.deaths[-1] - running.deaths[0] < CRASH_WINDOW_SECONDS
+        ):
+            raise AnceError(
+                f"{name} died {CRASH_LIMIT} times within {CRASH_WINDOW_SECONDS:.0f} s, last with {cause}: "
+                f"{self._last_line(name)} (see {self._log_file(name)})"
+            )
+        self.events.append(f"{name} died ({cause}): restarted, see {self._log_file(name)}")
+        running.process = _launch(running.spec, running.log)
+
+    def _log_file(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _last_line(self, name: str) -> str:
+        lines = self._log_file(name).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it printed nothing"
+
+
+def python_service(
+    name: str, module: str, environment: Mapping[str, str], *, runs_to_an_end: bool = False
+) -> ProcessSpec:
+    """A service of this project in the interpreter that runs the command."""
+    return ProcessSpec(name, (sys.executable, "-m", module), environment, runs_to_an_end)
+
+
+def _launch(spec: ProcessSpec, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        spec.command,
+        env={**os.environ, **spec.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        # Ctrl-C goes to the supervisor alone, which then stops the services in order.
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+
+
+def _die_with_parent() -> None:
+    """A supervisor that is killed must not leave services that hold ports and leases."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,101 @@
+"""A prepared data set: tokenised passages, queries by split, and judgements, all mapped into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+
+from ance.data.qrels import Qrels
+from ance.data.texts import Texts, token_dtype
+from ance.data.tokenizer import SpecialTokens
+from ance.errors import AnceError
+
+META = "dataset.json"
+
+
+class DatasetMeta(BaseModel):
+    """What a data set says about itself, in `dataset.json`. Written last: without it there is no data set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    format: Literal[1] = 1
+    name: str
+    tokenizer_sha256: str
+    vocab_size: PositiveInt
+    prefix: tuple[int, ...]
+    """Token ids that an encoder puts before a text."""
+    suffix: tuple[int, ...]
+    """Token ids that an encoder puts after a text."""
+    pad_id: NonNegativeInt
+    max_tokens: PositiveInt
+    """Content tokens a text was cut to."""
+    splits: tuple[str, ...]
+    counts: dict[str, int]
+    """`passages`, and `<split>_queries`, `<split>_judgements`, `<split>_queries_without_positive`."""
+    provenance: dict[str, Any] = {}
+    """What the source says it was made from."""
+
+    @property
+    def special(self) -> SpecialTokens:
+        """The special tokens around a text."""
+        return SpecialTokens(self.prefix, self.suffix, self.pad_id)
+
+
+class Dataset:
+    """A data set that `prepare` wrote. Opening it reads no text."""
+
+    def __init__(self, folder: Path, meta: DatasetMeta) -> None:
+        self.folder = folder
+        self.meta = meta
+        self._dtype = token_dtype(meta.vocab_size)
+        self.passages = Texts(folder / "passages", self._dtype)
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        """Open the data set in a folder.
+
+        Raises:
+            AnceError: there is no complete data set in the folder, or a newer version wrote it.
+        """
+        path = folder / META
+        if not path.is_file():
+            raise AnceError(f"{folder}: no data set, {META} is missing; make one with `ance prepare`")
+        try:
+            meta = DatasetMeta.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]
+            key = ".".join(map(str, problem["loc"]))
+            raise AnceError(f"{path}: {key}: {problem['msg']}; make it again with `ance prepare`") from error
+        return cls(folder, meta)
+
+    @property
+    def name(self) -> str:
+        """The name under which the store keeps it."""
+        return self.meta.name
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return self.meta.splits
+
+    @property
+    def special(self) -> SpecialTokens:
+        """The special tokens that an encoder puts around a text."""
+        return self.meta.special
+
+    def queries(self, split: str) -> Texts:
+        """The queries that have a judgement in the split."""
+        return Texts(self._split_folder("queries", split), self._dtype)
+
+    def qrels(self, split: str) -> Qrels:
+        """The judgements of the split, by row of `queries(split)`."""
+        return Qrels.open(self._split_folder("qrels", split))
+
+    def _split_folder(self, part: str, split: str) -> Path:
+        if split not in self.splits:
+            raise AnceError(
+                f"data set '{self.name}' has no split '{split}', it has: {', '.join(self.splits)}"
+            )
+        return self.folder / part / split

@@ -1,0 +1,88 @@
+"""The records of a retrieval data set, and the protocol by which a source of them is read."""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Passage(NamedTuple):
+    """A text to be found."""
+
+    id: str
+    title: str
+    text: str
+
+    @property
+    def full_text(self) -> str:
+        """What is encoded and indexed: title and text, separated by a space."""
+        return f"{self.title} {self.text}".strip()
+
+
+class Query(NamedTuple):
+    """A text to search with."""
+
+    id: str
+    text: str
+
+
+class Judgement(NamedTuple):
+    """How relevant a passage is to a query. Grade 1 and above is relevant, 0 is judged as not relevant."""
+
+    query_id: str
+    passage_id: str
+    grade: int
+
+
+class Located(NamedTuple, Generic[T]):
+    """A record and where a person finds it, e.g. `corpus.jsonl:17`."""
+
+    record: T
+    where: str
+
+
+class Reason(StrEnum):
+    """Why a record cannot be used."""
+
+    MALFORMED = "malformed"
+    EMPTY_TEXT = "empty text"
+    DUPLICATE_ID = "duplicate id"
+    DUPLICATE_JUDGEMENT = "duplicate judgement"
+    UNKNOWN_QUERY = "unknown query"
+    UNKNOWN_PASSAGE = "unknown passage"
+
+
+class Invalid(NamedTuple):
+    """A record that could not be used, why, and where a person finds it."""
+
+    reason: Reason
+    where: str
+    detail: str
+
+
+class Source(Protocol):
+    """Where a data set comes from. Every iterator streams, and may be asked for again.
+
+    A record that cannot be read is yielded as `Invalid`, so that the reader decides whether it stops there.
+    """
+
+    @property
+    def name(self) -> str:
+        """A name for the data set, fit for a folder."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What the records were made from, as JSON values; known once all has been read."""
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, e.g. ("train", "dev", "test")."""
+
+    def passages(self) -> Iterator[Located[Passage] | Invalid]:
+        """The corpus."""
+
+    def queries(self, split: str) -> Iterator[Located[Query] | Invalid]:
+        """At least the queries of the split; those without a judgement in the split are left out later."""
+
+    def judgements(self, split: str) -> Iterator[Located[Judgement] | Invalid]:
+        """All judgements of the split."""

@@ -1,0 +1,142 @@
+"""A folder in the layout of the BEIR benchmark: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`.
+
+The layout is described at https://github.com/beir-cellar/beir/wiki/Load-your-custom-dataset.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ance.data.records import Invalid, Judgement, Located, Passage, Query, Reason
+from ance.data.sources.lines import read_lines
+from ance.data.sources.naming import dataset_name
+from ance.errors import AnceError
+
+T = TypeVar("T")
+LAYOUT = "expected corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+QRELS_HEADER = ("query-id", "corpus-id", "score")
+USUAL_SPLITS = ("train", "dev", "test")
+GRADE = re.compile(r"[+-]?[0-9]{1,9}")
+
+
+class Beir:
+    """A `Source` of a BEIR folder. Every file of `qrels` is a split.
+
+    Raises:
+        AnceError: the folder or one of its files is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise AnceError(f"{folder}: no such folder; a BEIR data set is a folder: {LAYOUT}")
+        for name in ("corpus.jsonl", "queries.jsonl"):
+            if not (folder / name).is_file():
+                raise AnceError(f"{folder}: {name} is missing; {LAYOUT}")
+        splits = {path.stem for path in (folder / "qrels").glob("*.tsv")}
+        if not splits:
+            raise AnceError(f"{folder}: qrels holds no .tsv file; {LAYOUT}")
+        self._folder = folder
+        self._splits = tuple(sorted(splits, key=_usual_order))
+
+    @property
+    def name(self) -> str:
+        return dataset_name(self._folder.resolve().name)
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return {"source": f"beir:{self._folder}"}
+
+    def splits(self) -> tuple[str, ...]:
+        return self._splits
+
+    def passages(self) -> Iterator[Located[Passage] | Invalid]:
+        return self._read("corpus.jsonl", _passage)
+
+    def queries(self, split: str) -> Iterator[Located[Query] | Invalid]:
+        return self._read("queries.jsonl", _query)
+
+    def judgements(self, split: str) -> Iterator[Located[Judgement] | Invalid]:
+        name = f"qrels/{split}.tsv"
+        for record in self._read(name, _columns):
+            if isinstance(record, Invalid):
+                yield record
+                continue
+            columns, where = record
+            if columns == QRELS_HEADER and where == f"{name}:1":
+                continue
+            query_id, passage_id, grade = columns
+            if GRADE.fullmatch(grade):
+                yield Located(Judgement(query_id, passage_id, int(grade)), where)
+            else:
+                yield Invalid(Reason.MALFORMED, where, f"score '{grade}' is not an integer")
+
+    def _read(self, name: str, parse: Callable[[str], T]) -> Iterator[Located[T] | Invalid]:
+        for line in read_lines(self._folder / name, name):
+            if isinstance(line, Invalid):
+                yield line
+                continue
+            try:
+                yield Located(parse(line.record), line.where)
+            except ValueError as error:
+                yield Invalid(Reason.MALFORMED, line.where, str(error))
+
+
+def _usual_order(split: str) -> tuple[int, str]:
+    return (USUAL_SPLITS.index(split) if split in USUAL_SPLITS else len(USUAL_SPLITS), split)
+
+
+def _passage(line: str) -> Passage:
+    values = _object(line)
+    return Passage(_id(values), _string(values, "title", default=""), _string(values, "text"))
+
+
+def _query(line: str) -> Query:
+    values = _object(line)
+    return Query(_id(values), _string(values, "text"))
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"is {_type(values)}, expected an object with '_id' and 'text'")
+    return values
+
+
+def _id(values: dict[str, Any]) -> str:
+    text_id = _string(values, "_id")
+    if not text_id.strip():
+        raise ValueError("'_id' is empty")
+    return text_id
+
+
+def _string(values: dict[str, Any], key: str, default: str | None = None) -> str:
+    value = values.get(key, default)
+    if isinstance(value, str):
+        return value
+    if key not in values:
+        raise ValueError(f"'{key}' is missing")
+    raise ValueError(f"'{key}' is {_type(value)}, expected a string")
+
+
+def _type(value: object) -> str:
+    names = {dict: "an object", list: "a list", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "a string")
+
+
+def _columns(line: str) -> tuple[str, str, str]:
+    columns = line.split("\t")
+    expected = f"expected 3 columns between tabs, {', '.join(QRELS_HEADER)}"
+    if len(columns) != len(QRELS_HEADER):
+        raise ValueError(f"{expected}; found {len(columns)}")
+    if not all(column.strip() for column in columns):
+        raise ValueError(f"{expected}; one is empty")
+    return (columns[0], columns[1], columns[2].strip())

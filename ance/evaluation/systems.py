@@ -1,0 +1,41 @@
+"""Rankings of whole systems on a split: BM25, and a bi-encoder over the whole corpus by exact search."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.data.dataset import Dataset
+from ance.model.config import ModelConfig
+from ance.model.encoding import TextEncoder
+from ance.retrieval.bm25 import BM25
+from ance.retrieval.topk import StreamingTopK
+
+BLOCK_ROWS = 4096
+"""Passages encoded at a time: their vectors are ranked and dropped, so memory does not grow with the corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Passage rows and scores by rank for every query of a split, int64 and float32 [Q, k], padded with -1."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def rank_bm25(dataset: Dataset, split: str, depth: int) -> Ranking:
+    """Rank with BM25 over title and text."""
+    bm25 = BM25.build(dataset.passages.full_texts())
+    return Ranking(*bm25.search(list(dataset.queries(split).full_texts()), depth))
+
+
+def rank_dense(encoder: TextEncoder, model: ModelConfig, dataset: Dataset, split: str, depth: int) -> Ranking:
+    """Encode queries and corpus and rank exactly by inner product."""
+    queries, passages = dataset.queries(split), dataset.passages
+    vectors = encoder.encode_rows(queries.tokens, 0, len(queries), model.max_query_tokens)
+    top = StreamingTopK(vectors, depth)
+    for start in range(0, len(passages), BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, len(passages))
+        block = encoder.encode_rows(passages.tokens, start, stop, model.max_passage_tokens)
+        top.add(block, np.arange(start, stop, dtype=np.int64))
+    return Ranking(*top.result())

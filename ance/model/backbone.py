@@ -1,0 +1,150 @@
+"""The transformer inside a bi-encoder: finding it, loading it cleanly, keeping its first layers, saving it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save
+from torch import nn
+from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from ance.errors import AnceError
+
+WEIGHTS = "model.safetensors"
+
+
+def resolve(name_or_path: str) -> Path:
+    """The folder of a model: `name_or_path` itself, or the Hugging Face cache's copy of the model of that name.
+
+    Raises:
+        AnceError: neither a folder nor a model that the cache holds or the hub gives.
+    """
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        files = ["*.json", "*.txt", "*.model", "*.safetensors"]
+        return Path(snapshot_download(name_or_path, allow_patterns=files))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise AnceError(
+            f"model '{name_or_path}': no such folder, and not a Hugging Face model that is cached or reachable "
+            "from here: correct model.name_or_path"
+        ) from error
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Where the transformer of a model folder is: older sentence-transformers folders keep it one level down."""
+    modules = folder / "modules.json"
+    return folder / json.loads(modules.read_text())[0]["path"] if modules.exists() else folder
+
+
+def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
+    """Load a Hugging Face encoder in float32, without its pooler, in evaluation mode.
+
+    Attention is transformers' default, which is SDPA wherever the architecture has it.
+
+    Args:
+        folder: holds config.json and safetensors weights.
+        layers: keep only the first N transformer layers (None: all).
+
+    Raises:
+        AnceError: no encoder there, too few layers, or weights that do not fit.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        _keep_layers(config, layers, folder)
+        with _quiet():
+            backbone, report = _encoder_class(config, folder).from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **_without_pooler(_encoder_class(config, folder)),
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise AnceError(f"{folder}: cannot load an encoder: {' '.join(str(error).split())}") from error
+    # Weights that the file has and the encoder does not need (a pooler, an LM head, dropped layers) are no error.
+    if missing := sorted(report["missing_keys"]):
+        raise AnceError(f"{folder}: {WEIGHTS} lacks {len(missing)} weights of the encoder, e.g. {missing[0]}")
+    backbone.config.architectures = [type(backbone).__name__]
+    assert isinstance(backbone, PreTrainedModel)
+    return backbone.eval()
+
+
+def save_backbone(backbone: PreTrainedModel, folder: Path) -> None:
+    """Write config.json and the weights. The same weights give the same bytes."""
+    backbone.config.to_json_file(folder / "config.json")
+    save_weights(backbone, folder)
+
+
+def save_weights(module: nn.Module, folder: Path) -> None:
+    """Write a module's parameters to `folder`. Other users may read the file, unlike safetensors' own."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
+def accepts_pooler_switch(backbone: type[PreTrainedModel]) -> bool:
+    """Whether the architecture has BERT's pooler, which no bi-encoder uses."""
+    return "add_pooling_layer" in inspect.signature(backbone.__init__).parameters
+
+
+def position_offset(backbone: PreTrainedModel) -> int:
+    """Position id of a text's first token: 0 in BERT, pad_token_id + 1 in RoBERTa and its relatives."""
+    for module in backbone.modules():
+        padding = getattr(module, "padding_idx", None)
+        if isinstance(padding, int) and isinstance(getattr(module, "position_embeddings", None), nn.Embedding):
+            return padding + 1
+    return 0
+
+
+def longest_text(backbone: PreTrainedModel) -> int | None:
+    """Most tokens of a text, special tokens included (None: the architecture sets no limit)."""
+    positions = getattr(backbone.config, "max_position_embeddings", None)
+    return positions - position_offset(backbone) if isinstance(positions, int) and positions > 0 else None
+
+
+def _keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> None:
+    if layers is None:
+        return
+    if layers > config.num_hidden_layers:
+        raise AnceError(f"{folder}: has {config.num_hidden_layers} layers, model.layers asks for {layers}")
+    config.num_hidden_layers = layers
+    if kinds := getattr(config, "layer_types", None):
+        config.layer_types = kinds[:layers]
+
+
+def _encoder_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedModel]:
+    encoder = MODEL_MAPPING.get(type(config), None)
+    if not inspect.isclass(encoder) or config.is_encoder_decoder:
+        raise AnceError(f"{folder}: '{config.model_type}' is not an encoder of texts: choose e.g. a BERT model")
+    return encoder
+
+
+def _without_pooler(encoder: type[PreTrainedModel]) -> dict[str, bool]:
+    return {"add_pooling_layer": False} if accepts_pooler_switch(encoder) else {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no report about weights that are left out on purpose."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,122 @@
+"""Encoding rows of a token store, or live texts, into vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ance.data.tokenizer import SpecialTokens, Tokenizer
+from ance.model.bi_encoder import BiEncoder
+from ance.model.packed import PackedEncoder
+from ance.model.padded import PaddedEncoder
+
+CPU_TOKEN_BUDGET = 2048
+"""Above it the activations of a CPU batch leave the cache and every step gets slower (see benchmarks/encode.py)."""
+
+
+class EncodingStopped(Exception):  # noqa: N818 - the answer to a request, not an error
+    """`should_stop` said so. Nothing of the call is left over."""
+
+
+class TextEncoder:
+    """A bi-encoder made ready to encode: on its device, in its precision, without padding where it can.
+
+    The weights are copied, so later training steps on `model` do not show. Safe to use from several threads at
+    once: nothing changes after construction.
+
+    Args:
+        model: any bi-encoder. BERT, RoBERTa and XLM-RoBERTa run without padding (`PackedEncoder`), the rest
+            in padded batches of similar lengths.
+        special: tokens around each text.
+        device: e.g. `cpu`, `cuda`.
+        dtype: precision of the transformer, `float32`, `bfloat16` or `float16`. Vectors are float32 always.
+        token_budget: most tokens of a forward pass, padding included; on a CPU never more than CPU_TOKEN_BUDGET.
+    """
+
+    def __init__(
+        self,
+        model: BiEncoder,
+        special: SpecialTokens,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        token_budget: int = 16_384,
+    ) -> None:
+        place, precision = torch.device(device), getattr(torch, dtype)
+        self._forward: PackedEncoder | PaddedEncoder
+        if PackedEncoder.supports(model):
+            self._forward = PackedEncoder(model, device=place, dtype=precision)
+        else:
+            self._forward = PaddedEncoder(model, special.pad_id, device=place, dtype=precision)
+        self._special = special
+        self._tokenizer_path = model.tokenizer_path
+        self._budget = min(token_budget, CPU_TOKEN_BUDGET) if place.type == "cpu" else token_budget
+        self.dim = model.dim
+        """Width of a vector."""
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, device: str = "cpu", dtype: str = "float32", token_budget: int = 16_384
+    ) -> TextEncoder:
+        """Load a checkpoint folder.
+
+        Raises:
+            AnceError: not a checkpoint, or it is damaged.
+        """
+        model = BiEncoder.load(folder)
+        special = Tokenizer.load(model.tokenizer_path).special
+        return cls(model, special, device=device, dtype=dtype, token_budget=token_budget)
+
+    def encode_rows(
+        self,
+        tokens: Ragged,
+        start: int,
+        stop: int,
+        max_tokens: int,
+        should_stop: Callable[[], bool] | None = None,
+        on_batch: Callable[[int, int, float], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Vectors of rows [start, stop), float32 [stop - start, dim] in row order. See `encode_rows_at`."""
+        return self.encode_rows_at(tokens, np.arange(start, stop), max_tokens, should_stop, on_batch)
+
+    def encode_rows_at(
+        self,
+        tokens: Ragged,
+        rows: NDArray[np.int64],
+        max_tokens: int,
+        should_stop: Callable[[], bool] | None = None,
+        on_batch: Callable[[int, int, float], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Vectors of any rows, in their order.
+
+        Args:
+            tokens: content tokens, without special tokens.
+            rows: int64 [n].
+            max_tokens: longest text, special tokens included; content is cut to fit.
+            should_stop: asked before each batch.
+            on_batch: told after each batch how many rows and tokens it had and how many seconds it took.
+
+        Returns:
+            float32 [n, dim].
+
+        Raises:
+            EncodingStopped: `should_stop` said so.
+        """
+        lengths = text_lengths(tokens, rows, self._special, max_tokens)
+        vectors = np.empty((len(rows), self.dim), np.float32)
+        for batch in token_budget_batches(lengths, self._budget):
+            if should_stop is not None and should_stop():
+                raise EncodingStopped
+            began = time.perf_counter()
+            vectors[batch] = self._forward(*pack(tokens, rows[batch], self._special, max_tokens)).cpu().numpy()
+            if on_batch is not None:
+                on_batch(len(batch), int(lengths[batch].sum()), time.perf_counter() - began)
+        return vectors
+
+    def encode_texts(self, texts: Sequence[str], max_tokens: int) -> NDArray[np.float32]:
+        """Vectors of live texts, float32 [n, dim]; `max_tokens` counts special tokens, too."""
+        content = self._tokenizer.encode(texts, max_tokens)
+        offsets = np.cumsum([0, *map(len, content)])
+        tokens = Ragged(np.fromiter(chain.from_iterable(content), np.int64, offsets[-1]), offsets)
+        return self.encode_rows(tokens, 0, len(texts), max_tokens)

@@ -1,0 +1,134 @@
+"""The sentence-transformers folder layout: which modules turn a text into a vector, as JSON files.
+
+    modules.json, config_sentence_transformers.json, sentence_bert_config.json
+    config.json, model.safetensors, tokenizer files         the transformer
+    1_Pooling/
+    2_Dense/, 3_LayerNorm/                                  the head, if there is one
+    2_Normalize/ or 4_Normalize/                            if vectors have unit length
+
+Modules and settings go by their names in sentence-transformers 2, which every later version reads.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ance.errors import AnceError
+
+Pooling = Literal["cls", "mean"]
+
+_MODULES = "modules.json"
+_TRANSFORMER = "sentence_bert_config.json"
+_ORDERS = [
+    ["Transformer", "Pooling", *head, *end] for head in ([], ["Dense", "LayerNorm"]) for end in ([], ["Normalize"])
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a bi-encoder is, apart from its weights and its tokenizer."""
+
+    pooling: Pooling
+    hidden_dim: int
+    """Width of the transformer."""
+    projection_dim: int | None
+    """Width of the head's vectors (None: no head)."""
+    normalize: bool
+    max_tokens: int | None
+    """Longest text in tokens, special tokens included (None: as many as the transformer takes)."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Layout:
+        """Read a folder written by `write`, or by sentence-transformers with the same kinds of modules.
+
+        Raises:
+            AnceError: no such folder, or one whose vectors this project would compute differently.
+        """
+        folders = module_folders(folder)
+        if list(folders) not in _ORDERS:
+            raise AnceError(
+                f"{folder / _MODULES}: found {', '.join(folders)}: only Transformer, Pooling, then optionally "
+                "Dense with LayerNorm, then optionally Normalize make a bi-encoder here"
+            )
+        pooling = _read(folders["Pooling"] / "config.json")
+        dense = _read(folders["Dense"] / "config.json") if "Dense" in folders else {}
+        if dense and (not dense.get("activation_function", "").endswith(".Identity") or not dense.get("bias", True)):
+            raise AnceError(f"{folders['Dense']}: only a Dense module with a bias and no activation is supported")
+        transformer = folders["Transformer"] / _TRANSFORMER
+        return cls(
+            pooling=_pooling_mode(pooling, folders["Pooling"]),
+            hidden_dim=pooling.get("word_embedding_dimension") or pooling["embedding_dimension"],
+            projection_dim=dense.get("out_features"),
+            normalize="Normalize" in folders,
+            max_tokens=_read(transformer).get("max_seq_length") if transformer.exists() else None,
+        )
+
+    def write(self, folder: Path, model_arguments: dict[str, Any]) -> None:
+        """Write every JSON file but the transformer's own config.json.
+
+        Args:
+            model_arguments: what the transformer's class must be loaded with.
+        """
+        settings: dict[str, dict[str, Any]] = {
+            "Transformer": {},
+            "Pooling": {
+                "word_embedding_dimension": self.hidden_dim,
+                "pooling_mode_cls_token": self.pooling == "cls",
+                "pooling_mode_mean_tokens": self.pooling == "mean",
+            },
+        }
+        if self.projection_dim is not None:
+            settings["Dense"] = {
+                "in_features": self.hidden_dim,
+                "out_features": self.projection_dim,
+                "bias": True,
+                # Left out, sentence-transformers applies tanh.
+                "activation_function": "torch.nn.modules.linear.Identity",
+            }
+            settings["LayerNorm"] = {"dimension": self.projection_dim}
+        if self.normalize:
+            settings["Normalize"] = {}
+        modules = []
+        for i, kind in enumerate(settings):
+            path = f"{i}_{kind}" if i else ""
+            modules.append(
+                {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            )
+            if path:
+                (folder / path).mkdir(exist_ok=True)
+                _write(folder / path / "config.json", settings[kind])
+        _write(folder / _MODULES, modules)
+        _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "dot"})
+        transformer = {"max_seq_length": self.max_tokens, "do_lower_case": False}
+        _write(folder / _TRANSFORMER, transformer | ({"model_args": model_arguments} if model_arguments else {}))
+
+
+def module_folders(folder: Path) -> dict[str, Path]:
+    """Kind of module (`Transformer`, `Pooling`, ...) -> its folder, in the order they are applied.
+
+    Raises:
+        AnceError: not a sentence-transformers folder.
+    """
+    if not (folder / _MODULES).is_file():
+        raise AnceError(f"{folder}: no {_MODULES} here: not a checkpoint and not a sentence-transformers folder")
+    return {module["type"].rsplit(".", 1)[-1]: folder / module["path"] for module in _read(folder / _MODULES)}
+
+
+def _pooling_mode(settings: dict[str, Any], folder: Path) -> Pooling:
+    modes = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
+    old_style = [modes.get(key, key) for key, used in settings.items() if key.startswith("pooling_mode_") and used]
+    mode = settings.get("pooling_mode", old_style[0] if len(old_style) == 1 else old_style)
+    if mode == "cls" or mode == "mean":
+        return mode
+    raise AnceError(f"{folder}: pools by {mode}: only 'cls' and 'mean' are supported")
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,164 @@
+"""BERT without padding, for encoding: texts lie end to end, and no work is done on tokens that are not there.
+
+Linear layers see all tokens of a batch as one matrix [T, hidden]. Attention runs over each run of texts of the same
+length, so it needs no mask. With `cls` pooling the last layer computes the first tokens alone: nothing reads the
+others. Inference only; the vectors are those of `BiEncoder.forward`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import BertModel, RobertaModel, XLMRobertaModel
+
+from ance.model.backbone import position_offset
+from ance.model.bi_encoder import BiEncoder, to_vectors
+
+Copy = Callable[[Tensor], Tensor]
+
+
+class Run(NamedTuple):
+    """Neighbouring texts of the same length."""
+
+    row: int
+    """The first text."""
+    rows: int
+    token: int
+    """The first token."""
+    length: int
+
+
+class PackedEncoder:
+    """The forward pass of a BERT-family bi-encoder, on copies of its weights in the given precision.
+
+    Args:
+        model: one that `supports` accepts.
+        dtype: precision of the transformer. Pooling and what follows are float32.
+    """
+
+    def __init__(self, model: BiEncoder, *, device: torch.device, dtype: torch.dtype) -> None:
+        def copy(weights: Tensor) -> Tensor:
+            return weights.detach().to(device, dtype, copy=True)
+
+        embeddings = model.backbone.get_submodule("embeddings")
+        self._words = copy(embeddings.word_embeddings.weight)
+        # Every token is of type 0.
+        self._positions = copy(embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0])
+        self._norm = _LayerNorm(embeddings.LayerNorm, copy)
+        self._layers = [_Layer(layer, copy) for layer in model.backbone.get_submodule("encoder.layer").children()]
+        self._offset = position_offset(model.backbone)
+        self._pooling, self._normalize = model.layout.pooling, model.layout.normalize
+        self._head = deepcopy(model.head).to(device) if model.head is not None else None
+        self._device = device
+
+    @staticmethod
+    def supports(model: BiEncoder) -> bool:
+        """Whether this module reproduces the architecture: the encoders BERT, RoBERTa and XLM-RoBERTa."""
+        known = type(model.backbone) in (BertModel, RobertaModel, XLMRobertaModel)
+        return known and not model.backbone.config.is_decoder
+
+    @torch.inference_mode()
+    def __call__(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Vectors of texts.
+
+        Args:
+            ids: int64 [T], the texts end to end, special tokens included.
+            lengths: int64 [n], tokens of each text. Sorted, runs are long and few.
+
+        Returns:
+            float32 [n, dim] on the encoder's device.
+        """
+        runs = _runs(lengths)
+        hidden = self._embed(ids, lengths)
+        for layer in self._layers[:-1]:
+            hidden = layer(hidden, runs)
+        if self._pooling == "cls":
+            starts = self._to_device(np.cumsum(lengths) - lengths)
+            pooled = self._layers[-1](hidden, runs, starts).float()
+        else:
+            hidden = self._layers[-1](hidden, runs)
+            pooled = torch.cat([_texts(hidden, run).mean(1, dtype=torch.float32) for run in runs])
+        return to_vectors(pooled, self._head, self._normalize)
+
+    def _embed(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        words = F.embedding(self._to_device(ids), self._words)
+        return self._norm(words.add_(F.embedding(self._to_device(positions + self._offset), self._positions)))
+
+    def _to_device(self, indices: NDArray[np.int64]) -> Tensor:
+        tensor = torch.from_numpy(indices)
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
+
+
+class _LayerNorm:
+    def __init__(self, norm: nn.LayerNorm, copy: Copy) -> None:
+        self.weight, self.bias, self.eps = copy(norm.weight), copy(norm.bias), norm.eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class _Linear:
+    """One matrix product for one or more linear layers of the same input."""
+
+    def __init__(self, copy: Copy, *layers: nn.Linear) -> None:
+        self.weight = copy(torch.cat([layer.weight for layer in layers]))
+        self.bias = copy(torch.cat([layer.bias for layer in layers]))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class _Layer:
+    """One transformer layer, post-norm as in BERT."""
+
+    def __init__(self, layer: nn.Module, copy: Copy) -> None:
+        attention, output = layer.attention, layer.output
+        self.heads = attention.self.num_attention_heads
+        self.query = _Linear(copy, attention.self.query)
+        self.key_value = _Linear(copy, attention.self.key, attention.self.value)
+        self.project = _Linear(copy, attention.output.dense)
+        self.attention_norm = _LayerNorm(attention.output.LayerNorm, copy)
+        self.up = _Linear(copy, layer.intermediate.dense)
+        self.activation = layer.intermediate.intermediate_act_fn
+        self.down = _Linear(copy, output.dense)
+        self.norm = _LayerNorm(output.LayerNorm, copy)
+
+    def __call__(self, hidden: Tensor, runs: list[Run], starts: Tensor | None = None) -> Tensor:
+        """[T, hidden] -> [T, hidden], or [n, hidden] for the first tokens alone if `starts` names them."""
+        key_value = self.key_value(hidden)
+        hidden = hidden if starts is None else hidden[starts]
+        attended = self._attend(self.query(hidden), key_value, runs, starts is not None)
+        hidden = self.attention_norm(self.project(attended).add_(hidden))
+        return self.norm(self.down(self.activation(self.up(hidden))).add_(hidden))
+
+    def _attend(self, query: Tensor, key_value: Tensor, runs: list[Run], first: bool) -> Tensor:
+        outputs = []
+        for run in runs:
+            queries = query[run.row : run.row + run.rows].unsqueeze(1) if first else _texts(query, run)
+            q = queries.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (rows, heads, length or 1, width)
+            k, v = _texts(key_value, run).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            attended = F.scaled_dot_product_attention(q, k, v)
+            outputs.append(attended.transpose(1, 2).reshape(-1, query.shape[-1]))
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _texts(flat: Tensor, run: Run) -> Tensor:
+    """The texts of a run out of [T, width], as [rows, length, width]."""
+    return flat[run.token : run.token + run.rows * run.length].unflatten(0, (run.rows, run.length))
+
+
+def _runs(lengths: NDArray[np.int64]) -> list[Run]:
+    firsts = np.flatnonzero(np.diff(lengths, prepend=-1))
+    rows = np.diff(firsts, append=len(lengths))
+    tokens = np.cumsum(lengths) - lengths
+    return [
+        Run(int(row), int(count), int(tokens[row]), int(lengths[row])) for row, count in zip(firsts, rows, strict=True)
+    ]

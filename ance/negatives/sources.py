@@ -1,0 +1,93 @@
+"""Where the hard negatives of a training batch come from."""
+
+from typing import Protocol
+
+import numpy as np
+
+from ance.data.qrels import Qrels
+from ance.errors import AnceError
+from ance.negatives.sampling import Rows, is_positive, random_negatives, take_padded, uniform_positions
+
+
+class NegativeSource(Protocol):
+    """Gives the queries of a batch their negatives."""
+
+    def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
+        """Draw n distinct passages, none a known positive, for each query: int64 [B, n], never padded."""
+        ...
+
+
+class RandomNegatives:
+    """Negatives drawn uniformly from the whole corpus minus the query's known positives."""
+
+    def __init__(self, passages: int, qrels: Qrels) -> None:
+        """`passages` is the size of the corpus."""
+        self.passages = passages
+        self.qrels = qrels
+
+    def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
+        """See `NegativeSource`.
+
+        Raises:
+            AnceError: a query has fewer than n passages that are not its positives.
+        """
+        positives = self.qrels.padded_positives(query_rows)
+        return _complete(random_negatives(self.passages, positives, n, rng), self.passages)
+
+
+class ListedNegatives:
+    """Negatives drawn from the published list of each query, as BM25 or an ANN index mined it.
+
+    A query that is not listed, or whose list is too short, is filled up with random negatives.
+
+    Attributes:
+        filled: how many random negatives stood in for listed ones so far.
+    """
+
+    def __init__(self, query_rows: Rows, table: Rows, fallback: RandomNegatives) -> None:
+        """Use row i of `table` (int64 [Q, m], padded with -1) for query `query_rows[i]`."""
+        if len(query_rows) != len(table):
+            raise ValueError(f"{len(query_rows)} query rows do not fit {len(table)} lists of negatives")
+        self._order = np.argsort(query_rows, kind="stable")
+        self._sorted_rows = np.asarray(query_rows)[self._order]
+        self._table = table
+        self._fallback = fallback
+        self.filled = 0
+
+    def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
+        """See `NegativeSource`. A listed known positive is never drawn.
+
+        Raises:
+            AnceError: a list is too short and the corpus too small to fill it up.
+        """
+        listed = self._lists(query_rows)
+        positives = self._fallback.qrels.padded_positives(query_rows)
+        available = (listed >= 0) & ~is_positive(listed, positives)
+        drawn = take_padded(listed, uniform_positions(available, n, rng), -1)
+        short = (drawn < 0).any(axis=1)
+        if short.any():
+            excluded = np.concatenate([positives[short], drawn[short]], axis=1)
+            random = random_negatives(self._fallback.passages, excluded, n, rng)
+            missing = drawn[short] < 0
+            nth = np.maximum(np.cumsum(missing, axis=1) - 1, 0)  # gap 0 of a row takes its random negative 0
+            drawn[short] = np.where(missing, np.take_along_axis(random, nth, axis=1), drawn[short])
+            self.filled += int(missing.sum())
+        return _complete(drawn, self._fallback.passages)
+
+    def _lists(self, query_rows: Rows) -> Rows:
+        """The lists of some queries, int64 [B, m]; a query that is not listed gets an empty one."""
+        if not len(self._table):
+            return np.full((len(query_rows), 0), -1, dtype=np.int64)
+        position = np.minimum(np.searchsorted(self._sorted_rows, query_rows), len(self._sorted_rows) - 1)
+        lists = np.array(self._table[self._order[position]], dtype=np.int64)
+        lists[self._sorted_rows[position] != query_rows] = -1
+        return lists
+
+
+def _complete(negatives: Rows, passages: int) -> Rows:
+    if (negatives < 0).any():
+        raise AnceError(
+            f"a corpus of {passages} passages cannot give every query {negatives.shape[1]} negatives besides"
+            " its positives: lower training.negatives_per_query or use a larger data set"
+        )
+    return negatives

@@ -1,0 +1,89 @@
+"""Exact top-k of every query over passages that arrive in shards, in memory that does not grow with the corpus."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.retrieval.rank_keys import NO_PASSAGE, complement, rank_keys, rows_of, scores_of
+
+QUERY_BLOCK = 512
+PASSAGE_BLOCK = 2048
+
+
+class StreamingTopK:
+    """The k passages with the largest inner product of each query, kept up to date as shards of passages come.
+
+    The result does not depend on the order in which shards are added: equal scores rank by the smaller passage
+    row, and a score depends only on its query and on the shard that holds the passage. Cutting the corpus into
+    other shards may change scores by float32 rounding, as any other order of summation does.
+
+    Memory: 8 * Q * k bytes, and a block of about 512 queries by 2,048 passages while a shard is added.
+
+    Args:
+        queries: float32 [Q, D], not copied.
+        k: passages to keep for each query.
+
+    Raises:
+        ValueError: a query vector is not finite.
+    """
+
+    def __init__(self, queries: NDArray[np.float32], k: int) -> None:
+        _check_finite(queries, "query")
+        self._queries = queries
+        self._keys = np.full((len(queries), k), NO_PASSAGE)
+        self._worst = np.full((len(queries), 1), -np.inf, np.float32)  # the k-th score of each query
+
+    def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
+        """Let the passages of a shard compete. A passage must be added once.
+
+        Args:
+            vectors: float32 [n, D].
+            ids: int64 [n], passage rows.
+
+        Raises:
+            ValueError: a vector is not finite, an id is negative, or there are not as many ids as vectors.
+        """
+        if len(vectors) != len(ids):
+            raise ValueError(f"{len(vectors)} vectors came with {len(ids)} ids")
+        _check_finite(vectors, "passage")
+        complements = complement(ids)
+        for passages in _blocks(len(vectors), PASSAGE_BLOCK):
+            for queries in _blocks(len(self._queries), QUERY_BLOCK):
+                scores = self._queries[queries] @ vectors[passages].T
+                self._merge(queries, scores, complements[passages])
+
+    def result(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Passage rows int64 [Q, k] and scores float32 [Q, k], best first, padded with -1 and -inf."""
+        self._keys.sort(axis=1)
+        best_first = self._keys[:, ::-1]
+        return rows_of(best_first), scores_of(best_first)
+
+    def _merge(self, queries: slice, scores: NDArray[np.float32], complements: NDArray[np.uint32]) -> None:
+        """Merge a block of scores [q, n] into the top-k of its queries."""
+        enters = scores >= self._worst[queries]
+        counts = enters.sum(axis=1, dtype=np.int32)
+        most = int(counts.max(initial=0))
+        if most == 0:
+            return
+        if 2 * most > scores.shape[1]:
+            candidates = rank_keys(scores, complements)
+        else:  # soon few scores can enter, and selecting them is cheaper than making a key of each
+            lines, columns = np.divmod(np.flatnonzero(enters), scores.shape[1])
+            candidates = np.full((len(scores), most), NO_PASSAGE)
+            candidates[np.arange(most) < counts[:, None]] = rank_keys(scores[lines, columns], complements[columns])
+        kept = self._keys[queries]
+        merged = np.concatenate([kept, candidates], axis=1)
+        merged.partition(candidates.shape[1], axis=1)
+        kept[:] = merged[:, candidates.shape[1] :]
+        self._worst[queries] = scores_of(kept[:, :1])
+
+
+def _blocks(length: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, length, size))
+
+
+def _check_finite(vectors: NDArray[np.float32], kind: str) -> None:
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"{np.sum(~finite)} of {len(vectors)} {kind} vectors are not finite: the encoder diverged")

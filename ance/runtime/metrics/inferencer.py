@@ -1,0 +1,35 @@
+"""Metrics of an inferencer."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from ance.runtime.contracts import Part
+from ance.runtime.metrics import buckets
+from ance.runtime.metrics.family import Family
+
+
+class InferencerMetrics:
+    """What an inferencer measures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        make = Family("inferencer", self.registry)
+        self.rows_encoded = make.counter(
+            "rows_encoded", "Texts encoded and stored.", part=tuple(part.value for part in Part)
+        )
+        self.tokens = make.counter("tokens", "Tokens encoded, padding not counted.")
+        self.batch_duration_seconds = make.histogram(
+            "batch_duration_seconds", "Time of one forward pass.", buckets.BATCH
+        )
+        self.tasks = make.counter(
+            "tasks", "Encode tasks by how they ended.", result=("done", "failed", "handed_back", "lost")
+        )
+        self.task_duration_seconds = make.histogram(
+            "task_duration_seconds", "Time of one encode task.", buckets.FILES
+        )
+        self.busy = make.gauge("busy", "1 while a task is in hand.", start=0)
+        self.checkpoint_step = make.gauge("checkpoint_step", "Step of the checkpoint loaded last.")
+        self.checkpoint_load_seconds = make.histogram(
+            "checkpoint_load_seconds", "Time to fetch, verify and load a checkpoint.", buckets.FILES
+        )

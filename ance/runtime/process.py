@@ -1,0 +1,45 @@
+"""How the process of a service begins and ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from ance.errors import AnceError
+
+USER_ERROR = 2
+INTERRUPTED = 128 + 2  # what a shell reports for SIGINT
+
+
+def run_service(service: str, main: Callable[[], None]) -> None:
+    """Run the body of a service and turn the ways it ends into exit codes.
+
+    A problem that the user can mend is one line on stderr, `ance-<service>: error: ...`, without a traceback.
+    Any other exception is a bug and keeps its traceback.
+
+    Raises:
+        SystemExit: with 2 after an AnceError, with 130 after Ctrl-C.
+    """
+    try:
+        main()
+    except AnceError as error:
+        print(f"ance-{service}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(USER_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
+def limit_threads(threads: int | None) -> None:
+    """Use at most `threads` CPU threads for tensor work, here and in child processes (None: any).
+
+    A container's CPU limit is invisible to OpenMP: left alone it starts a thread for each core of the node.
+    """
+    if threads is None:
+        return
+    # For libraries not loaded yet and for child processes; PyTorch, once loaded, reads them no more.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)

@@ -1,0 +1,97 @@
+"""The stream of training batches: a pure function of seed, step and the negatives in use."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.data.qrels import Qrels
+from ance.errors import AnceError
+from ance.negatives.sampling import Rows, is_positive
+from ance.negatives.sources import NegativeSource
+from ance.training.config import TrainingConfig
+
+# Keeps the two uses of a seed apart: an epoch's order never shares random numbers with a step's draws.
+_ORDER, _DRAWS = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """Rows of one forward pass.
+
+    Attributes:
+        query_rows: int64 [B], distinct.
+        positive_rows: int64 [B].
+        negative_rows: int64 [B, N].
+        known_positives: bool [B, B * (1 + N)] over the positives followed by the negatives in row order; true
+            where a passage is a known positive of the query and not the positive it is trained with.
+    """
+
+    query_rows: Rows
+    positive_rows: Rows
+    negative_rows: Rows
+    known_positives: NDArray[np.bool_]
+
+
+class TrainingBatches:
+    """Batches of every step, in shuffled epochs over the queries that have a positive.
+
+    Nothing is remembered between steps, so a resumed run and any other process see the same stream. Each
+    visit of a query draws one of its positives and fresh negatives. (The original code runs through 20
+    negatives of one query in a row, which leaves few distinct queries in a step.)
+    """
+
+    def __init__(self, qrels: Qrels, config: TrainingConfig) -> None:
+        """Prepare the stream of one data set.
+
+        Raises:
+            AnceError: fewer queries have a positive than a batch needs.
+        """
+        self.query_rows = np.flatnonzero(qrels.positive_counts())
+        self._qrels = qrels
+        self._config = config
+        self._batches_per_epoch = len(self.query_rows) // config.batch_size
+        if not self._batches_per_epoch:
+            raise AnceError(
+                f"only {len(self.query_rows)} training queries have a positive passage, fewer than"
+                f" training.batch_size ({config.batch_size}): lower it or use a larger data set"
+            )
+        self._epoch = -1
+        self._epoch_rows = self.query_rows
+
+    def batch(self, step: int, negatives: NegativeSource) -> list[TrainingBatch]:
+        """The micro batches of optimiser step number `step`, one a forward pass.
+
+        An epoch ends with its last full batch; the few queries left over differ from epoch to epoch.
+        """
+        rng = np.random.default_rng([self._config.seed, _DRAWS, step])
+        first = step * self._config.gradient_accumulation
+        return [
+            self._draw(self._queries(number), negatives, rng)
+            for number in range(first, first + self._config.gradient_accumulation)
+        ]
+
+    def _queries(self, number: int) -> Rows:
+        """Query rows of micro batch `number`, counted from the start of the run."""
+        epoch, position = divmod(number, self._batches_per_epoch)
+        if epoch != self._epoch:  # kept for speed only: an order follows from seed and epoch
+            rng = np.random.default_rng([self._config.seed, _ORDER, epoch])
+            self._epoch, self._epoch_rows = epoch, rng.permutation(self.query_rows)
+        size = self._config.batch_size
+        return self._epoch_rows[position * size : (position + 1) * size]
+
+    def _draw(self, query_rows: Rows, negatives: NegativeSource, rng: np.random.Generator) -> TrainingBatch:
+        positives = self._qrels.padded_positives(query_rows)
+        choice = rng.integers(0, np.count_nonzero(positives >= 0, axis=1))
+        positive_rows = positives[np.arange(len(query_rows)), choice]
+        negative_rows = negatives.negatives(query_rows, self._config.negatives_per_query, rng)
+        mask = known_positives(positives, positive_rows, negative_rows)
+        return TrainingBatch(query_rows, positive_rows, negative_rows, mask)
+
+
+def known_positives(positives: Rows, positive_rows: Rows, negative_rows: Rows) -> NDArray[np.bool_]:
+    """The mask of `TrainingBatch`, from all known positives of each query (int64 [B, p], padded with -1)."""
+    passages = np.concatenate([positive_rows, negative_rows.ravel()])
+    known = is_positive(passages[None], positives)
+    np.fill_diagonal(known, False)
+    return known

@@ -1,0 +1,152 @@
+"""One optimiser step: encode, loss, backward, measure, clip, update."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ance.data.ragged import Ragged
+from ance.data.tokenizer import SpecialTokens
+from ance.errors import AnceError
+from ance.model.batching import collate, text_lengths
+from ance.model.bi_encoder import BiEncoder
+from ance.model.layer_groups import layer_groups
+from ance.negatives.sampling import Rows
+from ance.training.batches import TrainingBatch
+from ance.training.config import TrainingConfig
+from ance.training.gradient_norms import GLOBAL, gradient_norms
+from ance.training.length_groups import length_groups
+from ance.training.losses import in_batch_nll, pairwise_nll
+
+# Padding, in tokens, that a forward pass more must save: a CPU computes as it goes, elsewhere launching the
+# kernels of a layer takes longer than a short batch.
+_LEAST_SAVING = {"cpu": 64}
+_LEAST_SAVING_ELSEWHERE = 16_384
+
+
+class NonFiniteLoss(AnceError):
+    """The loss or a gradient is infinite or not a number. The step left the weights as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTexts:
+    """The tokenised texts that the rows of a batch point into."""
+
+    queries: Ragged
+    passages: Ragged
+    special: SpecialTokens
+    max_query_tokens: int
+    max_passage_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one optimiser step did.
+
+    Attributes:
+        loss: mean over the micro batches.
+        gradient_norms: by layer group and "global", before clipping.
+        learning_rate: the step was made with this.
+        tokens: tokens encoded, padding excluded.
+        seconds: wall time.
+    """
+
+    loss: float
+    gradient_norms: dict[str, float]
+    learning_rate: float
+    tokens: int
+    seconds: float
+
+
+class TrainingStep:
+    """Runs optimiser steps on a model."""
+
+    def __init__(self, model: BiEncoder, optimiser: Optimizer, texts: TrainingTexts, config: TrainingConfig) -> None:
+        """The model is trained where it is: on its own device, in place."""
+        self._model = model
+        self._optimiser = optimiser
+        self._texts = texts
+        self._config = config
+        self._groups = layer_groups(model)
+        self._device = next(model.parameters()).device
+
+    def run(
+        self,
+        step: int,
+        batches: Sequence[TrainingBatch],
+        *,
+        loss: Literal["pairwise", "in_batch"],
+        learning_rate: float,
+    ) -> StepResult:
+        """Make optimiser step number `step` on the mean loss of its micro batches.
+
+        Raises:
+            NonFiniteLoss: before anything is updated.
+        """
+        started = perf_counter()
+        self._model.train()
+        self._optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self._device)
+        tokens = 0
+        for batch in batches:
+            value, encoded = self._loss(batch, loss)
+            (value / len(batches)).backward()  # type: ignore[no-untyped-call]
+            total += value.detach() / len(batches)
+            tokens += encoded
+        norms = gradient_norms(self._groups)
+        mean = total.item()
+        self._require_finite(step, mean, norms)
+        self._clip(norms[GLOBAL])
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate
+        self._optimiser.step()
+        return StepResult(mean, norms, learning_rate, tokens, perf_counter() - started)
+
+    def _loss(self, batch: TrainingBatch, kind: str) -> tuple[Tensor, int]:
+        """Loss of one micro batch and the tokens it encoded."""
+        texts, size = self._texts, len(batch.query_rows)
+        passage_rows = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
+        query, query_tokens = self._encode(texts.queries, batch.query_rows, texts.max_query_tokens)
+        passages, passage_tokens = self._encode(texts.passages, passage_rows, texts.max_passage_tokens)
+        tokens, scale = query_tokens + passage_tokens, self._config.score_scale
+        if kind == "in_batch":
+            mask = torch.from_numpy(batch.known_positives).to(self._device)
+            return in_batch_nll(query, passages, mask, scale), tokens
+        negative = passages[size:].view(size, -1, passages.shape[-1])  # (batch, negatives, dim)
+        return pairwise_nll(query, passages[:size], negative, scale), tokens
+
+    def _encode(self, tokens: Ragged, rows: Rows, max_tokens: int) -> tuple[Tensor, int]:
+        """Vectors float32 [len(rows), D], with gradients, and the number of tokens."""
+        special, on = self._texts.special, self._device
+        lengths = text_lengths(tokens, rows, special, max_tokens)
+        groups = length_groups(lengths, _LEAST_SAVING.get(on.type, _LEAST_SAVING_ELSEWHERE))
+        with torch.autocast(on.type, dtype=torch.bfloat16, enabled=self._config.dtype == "bfloat16"):
+            vectors = []
+            for group in groups:
+                input_ids, attention_mask = collate(tokens, rows[group], special, max_tokens)
+                vectors.append(self._model(input_ids.to(on), attention_mask.to(on)))
+        given_order = torch.from_numpy(np.argsort(np.concatenate(groups))).to(on)
+        return torch.cat(vectors)[given_order], int(lengths.sum())
+
+    def _require_finite(self, step: int, loss: float, norms: dict[str, float]) -> None:
+        if np.isfinite([loss, norms[GLOBAL]]).all():
+            return
+        self._optimiser.zero_grad(set_to_none=True)
+        groups = ", ".join(name for name, norm in norms.items() if not np.isfinite(norm))
+        raise NonFiniteLoss(
+            f"step {step}: the loss is {loss} and the gradient is not finite in: {groups or 'no layer'}."
+            " The weights are unchanged. Resume from the last checkpoint with a lower learning_rate, more"
+            " lr_warmup_steps, a smaller training.score_scale or training.dtype: float32"
+        )
+
+    def _clip(self, global_norm: float) -> None:
+        """Scale all gradients down to the configured global norm."""
+        limit = self._config.max_grad_norm
+        if limit and global_norm > limit:
+            gradients = [weight.grad for group in self._groups.values() for weight in group]
+            torch._foreach_mul_([value for value in gradients if value is not None], limit / global_norm)

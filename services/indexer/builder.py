@@ -1,0 +1,89 @@
+"""Index and negatives, grown shard by shard while the corpus is still being encoded."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.data.dataset import Dataset
+from ance.negatives.mined import ranking_depth
+from ance.retrieval.index import IndexBuilder
+from ance.retrieval.topk import StreamingTopK
+from ance.runtime.contracts import EncodeTask, Part, RunConfig
+from services.indexer.collector import FinishedShard
+
+
+class QueryVectors:
+    """The query vectors of one part, filled shard by shard. `vectors` is float32 [rows, D] once complete."""
+
+    def __init__(self, rows: int) -> None:
+        self._missing = rows
+        self._rows = rows
+        self.vectors: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+
+    @property
+    def complete(self) -> bool:
+        """True when every row has arrived."""
+        return self._missing == 0
+
+    def add(self, task: EncodeTask, vectors: NDArray[np.float32]) -> None:
+        """Place the rows of a finished shard."""
+        if not self.vectors.size:
+            self.vectors = np.empty((self._rows, vectors.shape[1]), np.float32)
+        self.vectors[task.start : task.stop] = vectors
+        self._missing -= len(vectors)
+
+
+class RefreshBuilder:
+    """Takes finished shards in any order; after the last one, ranking and index are finished too.
+
+    Passages that arrive before the last query shard wait: query tasks are enqueued first, so they are few.
+    """
+
+    def __init__(self, dataset: Dataset, config: RunConfig, rows: dict[Part, int]) -> None:
+        self._dataset = dataset
+        self._config = config
+        self._queries = {part: QueryVectors(rows[part]) for part in (Part.TRAIN_QUERIES, Part.DEV_QUERIES)}
+        self._waiting: list[FinishedShard] = []
+        self._rankings: dict[Part, StreamingTopK] | None = None
+        self._index: IndexBuilder | None = None
+
+    def add(self, shard: FinishedShard) -> None:
+        """Take one finished shard: query rows are kept; passages are ranked and indexed at once."""
+        if shard.task.part in self._queries:
+            self._queries[shard.task.part].add(shard.task, shard.vectors)
+        else:
+            self._waiting.append(shard)
+        if all(queries.complete for queries in self._queries.values()):
+            for passages in self._waiting:
+                self._add_passages(passages)
+            self._waiting.clear()
+
+    def ranking(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Passage rows and scores by rank for every query of a part, int64 and float32 [Q, k]."""
+        assert self._rankings is not None, "no passages were added"
+        return self._rankings[part].result()
+
+    @property
+    def index(self) -> IndexBuilder:
+        """The index with every passage added."""
+        assert self._index is not None, "no passages were added"
+        return self._index
+
+    def _add_passages(self, shard: FinishedShard) -> None:
+        if self._rankings is None:
+            self._rankings = {
+                part: StreamingTopK(queries.vectors, self._depth(part))
+                for part, queries in self._queries.items()
+                if len(queries.vectors)
+            }
+        if self._index is None:
+            index = self._config.index
+            self._index = IndexBuilder(index.factory, shard.vectors.shape[1], index.training_vectors)
+        rows = np.arange(shard.task.start, shard.task.stop, dtype=np.int64)
+        for ranking in self._rankings.values():
+            ranking.add(shard.vectors, rows)
+        self._index.add(shard.vectors, rows)
+
+    def _depth(self, part: Part) -> int:
+        if part is Part.DEV_QUERIES:
+            return self._config.evaluation.depth
+        return ranking_depth(self._dataset.qrels("train"), self._config.negatives)

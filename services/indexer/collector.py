@@ -1,0 +1,146 @@
+"""Finished shards of a refresh, each once, as they come, whatever happens to Redis or to the workers."""
+
+import hashlib
+import io
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.errors import AnceError
+from ance.runtime.contracts import EncodeTask, FileEntry
+from ance.runtime.layout import RunLayout
+from ance.runtime.lease import RunLease
+from ance.runtime.logs import get_logger
+from ance.runtime.metrics import IndexerMetrics
+from ance.runtime.queue import Completion, TaskQueue
+from ance.runtime.redis_client import OUTAGE, OutageLog
+from ance.runtime.shutdown import Shutdown
+from ance.runtime.store import Store
+from services.indexer.settings import IndexerSettings
+
+log = get_logger(__name__)
+
+FIRST = "0-0"
+"""Completion records are read from here on; those of tasks that are not missing mean nothing."""
+BLOCK_SECONDS = 0.5
+"""One wait for completions: the longest delay before shutdown or the loss of leadership is noticed."""
+
+
+class PassInterrupted(Exception):
+    """Shutdown was requested or leadership was lost: the pass is continued by the next leader."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedShard:
+    """A shard whose vectors are in the store. `vectors` is float32 [stop - start, D]."""
+
+    task: EncodeTask
+    entry: FileEntry
+    vectors: NDArray[np.float32]
+
+
+class Collector:
+    """Enqueues the tasks of one pass and yields their results.
+
+    The store decides what is finished; the queue's completion records only say when to look. So a record that
+    is lost with Redis costs at most `reconcile_seconds`, and a record without vectors costs a re-encoding.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        queue: TaskQueue,
+        lease: RunLease,
+        settings: IndexerSettings,
+        metrics: IndexerMetrics,
+        shutdown: Shutdown,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._lease = lease
+        self._settings = settings
+        self._metrics = metrics
+        self._shutdown = shutdown
+
+    def collect(self, tasks: list[EncodeTask]) -> Iterator[FinishedShard]:
+        """Yield every task's shard once, in the order of completion.
+
+        Raises:
+            PassInterrupted: shutdown was requested or this process no longer leads.
+            AnceError: a task failed on every delivery and after `dead_letter_retries` re-queues.
+        """
+        missing = {task.id: task for task in tasks}
+        retries: Counter[str] = Counter()
+        outage = OutageLog("indexer")
+        after, next_reconcile = FIRST, 0.0
+        self._metrics.refresh_shards.set(len(tasks))
+        self._metrics.refresh_shards_done.set(0)
+        while missing:
+            if self._shutdown.requested or self._lease.lost.is_set():
+                raise PassInterrupted
+            try:
+                if time.monotonic() >= next_reconcile:
+                    self._enqueue(missing, retries)
+                    finished = [task for task in missing.values() if self._store.exists(task.output_uri)]
+                    next_reconcile = time.monotonic() + self._settings.reconcile_seconds
+                else:
+                    records = self._queue.completions(after, block_seconds=BLOCK_SECONDS)
+                    after = records[-1].id if records else after
+                    finished = self._reported(records, missing)
+                    self._report_queue()
+                outage.ended()
+            except OUTAGE as error:
+                # Redis may come back empty: read its records from the start, enqueue what is missing.
+                outage.began(error)
+                after, next_reconcile = FIRST, 0.0
+                self._shutdown.wait(BLOCK_SECONDS)
+                continue
+            for task in finished:
+                del missing[task.id]
+                self._metrics.refresh_shards_done.set(len(tasks) - len(missing))
+                yield self._read(task)
+
+    def _enqueue(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> None:
+        """Put every task without vectors into the queue, unless it is there; give dead ones another chance."""
+        self._queue.enqueue(list(missing.values()))
+        for letter in self._queue.dead_letters:
+            if letter.task_id not in missing:
+                continue
+            if retries[letter.task_id] >= self._settings.dead_letter_retries:
+                raise AnceError(
+                    f"task {letter.task_id} failed {letter.attempts} times, last with: {letter.error}; "
+                    "mend the cause, then `ance queue dead requeue`"
+                )
+            log.error("dead task put back: %s", letter.error, extra={"task": letter.task_id})
+            self._queue.dead_letters.requeue(letter.task_id)
+            retries[letter.task_id] += 1
+
+    def _reported(self, records: list[Completion], missing: dict[str, EncodeTask]) -> list[EncodeTask]:
+        """Missing tasks that are reported done and whose vectors are there, each once."""
+        reported = {
+            record.task_id: missing[record.task_id] for record in records if record.task_id in missing
+        }
+        return [task for task in reported.values() if self._store.exists(task.output_uri)]
+
+    def _read(self, task: EncodeTask) -> FinishedShard:
+        data = self._store.read(task.output_uri)
+        vectors = np.load(io.BytesIO(data), allow_pickle=False)
+        if vectors.shape[0] != task.stop - task.start or vectors.dtype != np.float32:
+            raise AnceError(
+                f"{task.output_uri}: expected {task.stop - task.start} float32 rows, found "
+                f"{vectors.dtype} {vectors.shape}; delete the file to have the shard encoded again"
+            )
+        path = task.output_uri.removeprefix(RunLayout(task.run_id).embeddings(task.step) + "/")
+        entry = FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return FinishedShard(task, entry, vectors)
+
+    def _report_queue(self) -> None:
+        counts = self._queue.counts()
+        self._metrics.queue_waiting.set(counts.waiting)
+        self._metrics.queue_pending.set(counts.pending)
+        self._metrics.queue_oldest_age_seconds.set(counts.oldest_age_seconds)
+        self._metrics.queue_dead.set(counts.dead)

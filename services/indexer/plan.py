@@ -1,0 +1,38 @@
+"""The tasks of a refresh: which rows of which part make a shard."""
+
+from ance.data.dataset import Dataset
+from ance.runtime.contracts import ArtifactRef, EncodeTask, Part, RunConfig
+from ance.runtime.layout import RunLayout
+
+
+def rows_of(dataset: Dataset, config: RunConfig) -> dict[Part, int]:
+    """Rows that a refresh encodes of each part, in the order in which they are needed."""
+    train_queries = len(dataset.queries("train")) if config.training.ance.negatives == "ance" else 0
+    dev_queries = len(dataset.queries("dev")) if "dev" in dataset.splits else 0
+    limit = config.evaluation.max_dev_queries
+    return {
+        Part.TRAIN_QUERIES: train_queries,
+        Part.DEV_QUERIES: dev_queries if limit is None else min(limit, dev_queries),
+        Part.PASSAGES: len(dataset.passages),
+    }
+
+
+def plan(checkpoint: ArtifactRef, rows: dict[Part, int], config: RunConfig) -> list[EncodeTask]:
+    """One task a shard, query parts first. The same checkpoint gives the same tasks, so a pass can be resumed."""
+    layout = RunLayout(config.run)
+    size = config.encoding.shard_size
+    return [
+        EncodeTask(
+            run_id=config.run,
+            step=checkpoint.step,
+            part=part,
+            shard=shard,
+            start=start,
+            stop=min(start + size, total),
+            checkpoint_uri=checkpoint.manifest_uri,
+            checkpoint_sha256=checkpoint.manifest_sha256,
+            output_uri=layout.shard(checkpoint.step, part, shard),
+        )
+        for part, total in rows.items()
+        for shard, start in enumerate(range(0, total, size))
+    ]

@@ -1,0 +1,123 @@
+"""The end of a refresh: what was mined and indexed becomes versions that others can see."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ance.data.dataset import Dataset
+from ance.evaluation.metrics import measure
+from ance.evaluation.overlap import overlap
+from ance.negatives.mined import MinedNegatives, mine
+from ance.runtime.artifacts import fetch, publish, publish_existing
+from ance.runtime.contracts import ArtifactRef, FileEntry, Kind, Part, RunConfig
+from ance.runtime.layout import Pointer, RunLayout
+from ance.runtime.lease import RunLease
+from ance.runtime.store import Store
+from services.indexer.builder import RefreshBuilder
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes the versions of one checkpoint under one leadership."""
+
+    store: Store
+    config: RunConfig
+    layout: RunLayout
+    dataset: Dataset
+    checkpoint: ArtifactRef
+    lease: RunLease
+    cache: Path
+
+    def embeddings(self, entries: list[FileEntry]) -> None:
+        """Publish the manifest of the encoded shards, whose files the inferencers have written."""
+        publish_existing(
+            self.store,
+            self.layout.embeddings(self.checkpoint.step),
+            entries,
+            kind=Kind.EMBEDDINGS,
+            **self._lineage({}),
+        )
+
+    def negatives(self, builder: RefreshBuilder) -> dict[str, float]:
+        """Mine and publish the negatives; returns their overlap with the previous version's and BM25's."""
+        ids, scores = builder.ranking(Part.TRAIN_QUERIES)
+        mined = mine(ids, scores, self.dataset.qrels("train"), self.config.negatives, self.checkpoint.step)
+        overlaps = {
+            reference: overlap(mined.candidates, other.candidates)
+            for reference, other in (("previous", self._previous()), ("bm25", self._bm25()))
+            if other is not None
+        }
+        with self._staging() as folder:
+            mined.save(folder)
+            stats = {"overlap": overlaps, "checkpoint_created_at": self.checkpoint.created_at}
+            self._publish(folder, Kind.NEGATIVES, self.layout.negatives, "negatives", stats)
+        return overlaps
+
+    def index(self, builder: RefreshBuilder, record: Mapping[str, Any]) -> None:
+        """Publish the index with the record of its refresh as `eval.json`."""
+        with self._staging() as folder:
+            builder.index.finish(folder)
+            (folder / "eval.json").write_text(json.dumps(record, indent=1))
+            stats = dict(
+                record, dataset=self.config.dataset, checkpoint=self.checkpoint.model_dump(mode="json")
+            )
+            self._publish(folder, Kind.INDEX, self.layout.index, "index", stats)
+        # Kept when retention deletes the version: the history of a run costs a few hundred bytes a refresh.
+        self.store.write(self.layout.refresh_record(self.checkpoint.step), json.dumps(record).encode())
+
+    def dev_metrics(self, builder: RefreshBuilder) -> dict[str, float]:
+        """Metrics of the dev split by exact search; empty without dev queries."""
+        if "dev" not in self.dataset.splits:
+            return {}
+        ids, _ = builder.ranking(Part.DEV_QUERIES)
+        return measure(self.dataset.qrels("dev").head(len(ids)), ids)
+
+    def _publish(
+        self,
+        folder: Path,
+        kind: Kind,
+        prefix: Callable[[int], str],
+        pointer: Pointer,
+        stats: Mapping[str, Any],
+    ) -> None:
+        publish(
+            self.store,
+            prefix(self.checkpoint.step),
+            folder,
+            kind=kind,
+            pointer=self.layout.pointer(pointer),
+            final=self.checkpoint.final,
+            **self._lineage(stats),
+        )
+
+    def _lineage(self, stats: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "run_id": self.config.run,
+            "step": self.checkpoint.step,
+            # Read anew each time: it grows when Redis was flushed and the lease re-acquired.
+            "fencing_token": self.lease.token,
+            "parents": {"checkpoint": self.checkpoint.manifest_sha256},
+            "config_sha256": self.config.sha256,
+            "stats": dict(stats),
+        }
+
+    def _previous(self) -> MinedNegatives | None:
+        ref = self.store.read_pointer(self.layout.pointer("negatives"))
+        if ref is None or ref.step >= self.checkpoint.step:
+            return None
+        return MinedNegatives.open(fetch(self.store, ref, self.cache))
+
+    def _bm25(self) -> MinedNegatives | None:
+        prefix = self.layout.bm25_negatives
+        if not self.store.exists(f"{prefix}/manifest.json"):
+            return None
+        return MinedNegatives.open(fetch(self.store, prefix, self.cache))
+
+    @contextmanager
+    def _staging(self) -> Iterator[Path]:
+        with TemporaryDirectory(dir=self.cache) as folder:
+            yield Path(folder)

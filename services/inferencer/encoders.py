@@ -1,0 +1,83 @@
+"""The encoders of recent checkpoints, loaded before the first task needs them."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from ance.model.encoding import TextEncoder
+from ance.runtime.artifacts import fetch, read_manifest
+from ance.runtime.contracts import ArtifactRef, EncodingConfig
+from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.layout import MANIFEST
+from ance.runtime.logs import get_logger
+from ance.runtime.metrics import InferencerMetrics
+from ance.runtime.shutdown import Shutdown
+from ance.runtime.store import Store
+
+log = get_logger(__name__)
+
+STATE = "trainer_state/"
+"""Left out of a checkpoint: encoding needs only the weights, and the optimiser is twice as large."""
+KEPT = 2
+"""The checkpoint in use and the one that was announced after it."""
+
+
+class Encoders:
+    """Encoders by the hash of their checkpoint's manifest, so that a task can only get the one it names."""
+
+    def __init__(
+        self, store: Store, cache: Path, config: EncodingConfig, device: str, metrics: InferencerMetrics
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._config = config
+        self._device = device
+        self._metrics = metrics
+        self._loading = threading.Lock()
+        self._loaded: OrderedDict[str, TextEncoder] = OrderedDict()
+
+    def get(self, manifest_uri: str, manifest_sha256: str) -> TextEncoder:
+        """The encoder of exactly this checkpoint; loads it if it was not preloaded.
+
+        Raises:
+            CorruptArtifact: the store holds other bytes than the hash names.
+        """
+        with self._loading:
+            encoder = self._loaded.get(manifest_sha256)
+            if encoder is None:
+                encoder = self._load(manifest_uri, manifest_sha256)
+                self._loaded[manifest_sha256] = encoder
+                while len(self._loaded) > KEPT:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(manifest_sha256)
+            return encoder
+
+    def preload(self, watcher: CheckpointWatcher, shutdown: Shutdown, first_step: int) -> None:
+        """Load each announced checkpoint that a refresh may use, until shutdown. Runs in its own thread."""
+        step = first_step - 1
+        while not shutdown.requested:
+            newest = watcher.wait_newer(step, timeout=1.0)
+            if newest is not None:
+                step = newest.step
+                self._preload(newest)
+
+    def _preload(self, ref: ArtifactRef) -> None:
+        try:
+            self.get(ref.manifest_uri, ref.manifest_sha256)
+        except (OSError, ValueError) as error:
+            # Preloading only hides latency: the task that needs the checkpoint loads it or reports the error.
+            log.warning("checkpoint not preloaded: %s", error, extra={"step": ref.step})
+
+    def _load(self, manifest_uri: str, manifest_sha256: str) -> TextEncoder:
+        with self._metrics.checkpoint_load_seconds.time():
+            manifest = read_manifest(self._store, manifest_uri, expected_sha256=manifest_sha256)
+            folder = fetch(self._store, manifest_uri.removesuffix(f"/{MANIFEST}"), self._cache, skip=STATE)
+            encoder = TextEncoder.load(
+                folder,
+                device=self._device,
+                dtype=self._config.dtype,
+                token_budget=self._config.token_budget,
+            )
+        self._metrics.checkpoint_step.set(manifest.step)
+        log.info("checkpoint loaded", extra={"step": manifest.step})
+        return encoder

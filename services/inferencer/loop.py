@@ -1,0 +1,143 @@
+"""The loop of an inferencer: take a task under a lease, encode its rows, store the vectors, report."""
+
+import hashlib
+import io
+import time
+
+import numpy as np
+
+from ance.data.dataset import Dataset
+from ance.data.texts import Texts
+from ance.errors import AnceError
+from ance.model.encoding import EncodingStopped
+from ance.runtime.contracts import EncodeTask, Part, RunConfig
+from ance.runtime.logs import get_logger
+from ance.runtime.metrics import InferencerMetrics
+from ance.runtime.queue import TaskQueue
+from ance.runtime.shutdown import Shutdown
+from ance.runtime.store import Store
+from ance.runtime.task_lease import TaskLease
+from services.inferencer.encoders import Encoders
+
+log = get_logger(__name__)
+
+BLOCK_SECONDS = 1.0
+"""How long one wait for a task lasts: the longest delay between SIGTERM and leaving an idle loop."""
+
+
+class Inferencer:
+    """Encodes tasks of one run until told to stop."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        store: Store,
+        queue: TaskQueue,
+        encoders: Encoders,
+        metrics: InferencerMetrics,
+        shutdown: Shutdown,
+    ) -> None:
+        self._config = config
+        self._dataset = dataset
+        self._store = store
+        self._queue = queue
+        self._encoders = encoders
+        self._metrics = metrics
+        self._shutdown = shutdown
+
+    def run(self) -> None:
+        """Work until shutdown is requested. A task in hand is then handed back at once."""
+        while not self._shutdown.requested:
+            lease = self._queue.take(BLOCK_SECONDS)
+            if lease is not None:
+                self._handle(lease)
+        self._queue.leave()
+
+    def _handle(self, lease: TaskLease) -> None:
+        task = lease.task
+        started = time.perf_counter()
+        self._metrics.busy.set(1)
+        try:
+            with lease:
+                result = self._stored(task) or self._encode(task, lease)
+                lease.done(result)
+            outcome = "done"
+        except EncodingStopped:
+            outcome = self._stopped(lease)
+        except (AnceError, OSError, ValueError, RuntimeError) as error:
+            log.exception("task failed", extra={"task": task.id})
+            lease.fail(f"{type(error).__name__}: {error}")
+            outcome = "failed"
+        seconds = time.perf_counter() - started
+        self._metrics.busy.set(0)
+        self._metrics.tasks.labels(result=outcome).inc()
+        self._metrics.task_duration_seconds.observe(seconds)
+        log.info("task %s", outcome, extra={"task": task.id, "seconds": round(seconds, 3)})
+
+    @staticmethod
+    def _stopped(lease: TaskLease) -> str:
+        """Settle a task that was not finished; returns the outcome."""
+        if lease.lost.is_set():
+            return "lost"
+        if lease.cancelled.is_set():
+            lease.discard()
+        else:
+            lease.hand_back()
+        return "handed_back"
+
+    def _encode(self, task: EncodeTask, lease: TaskLease) -> dict[str, str]:
+        """Encode and store the rows of a task. Stops between batches when the lease is lost."""
+        started = time.perf_counter()
+        texts, max_tokens = self._texts(task.part)
+        encoder = self._encoders.get(task.checkpoint_uri, task.checkpoint_sha256)
+        vectors = encoder.encode_rows(
+            texts.tokens,
+            task.start,
+            task.stop,
+            max_tokens,
+            should_stop=lambda: self._shutdown.requested or lease.interrupted,
+            on_batch=self._count_batch,
+        )
+        data = npy_bytes(vectors)
+        if not self._store.write_new(task.output_uri, data):
+            # A worker that lost its lease still finished: its vectors stand, whoever reads them has one version.
+            data = self._store.read(task.output_uri)
+        self._metrics.rows_encoded.labels(part=task.part).inc(len(vectors))
+        return describe(data, seconds=time.perf_counter() - started)
+
+    def _stored(self, task: EncodeTask) -> dict[str, str] | None:
+        """The result of a task that another delivery has already finished, or None."""
+        if not self._store.exists(task.output_uri):
+            return None
+        return describe(self._store.read(task.output_uri), seconds=0.0)
+
+    def _texts(self, part: Part) -> tuple[Texts, int]:
+        model = self._config.model
+        match part:
+            case Part.PASSAGES:
+                return self._dataset.passages, model.max_passage_tokens
+            case Part.TRAIN_QUERIES:
+                return self._dataset.queries("train"), model.max_query_tokens
+            case Part.DEV_QUERIES:
+                return self._dataset.queries("dev"), model.max_query_tokens
+
+    def _count_batch(self, rows: int, tokens: int, seconds: float) -> None:
+        self._metrics.tokens.inc(tokens)
+        self._metrics.batch_duration_seconds.observe(seconds)
+
+
+def npy_bytes(vectors: np.ndarray) -> bytes:
+    """The array as the bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, vectors, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def describe(data: bytes, seconds: float) -> dict[str, str]:
+    """What the coordinator needs to know of a stored shard."""
+    return {
+        "size": str(len(data)),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "seconds": f"{seconds:.6f}",
+    }

@@ -1,0 +1,42 @@
+"""BM25's negatives, which the warm-up trains on; mined once a run and kept in the store."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ance.data.dataset import Dataset
+from ance.negatives.mined import MinedNegatives, mine, ranking_depth
+from ance.retrieval.bm25 import BM25
+from ance.runtime.artifacts import fetch, publish
+from ance.runtime.contracts import Kind, RunConfig
+from ance.runtime.layout import RunLayout
+from ance.runtime.lease import RunLease
+from ance.runtime.logs import get_logger
+from ance.runtime.store import Store
+
+log = get_logger(__name__)
+
+
+def bm25_negatives(
+    store: Store, layout: RunLayout, config: RunConfig, dataset: Dataset, lease: RunLease, cache: Path
+) -> MinedNegatives:
+    """The run's BM25 negatives: read from the store, or mined and published there."""
+    prefix = layout.bm25_negatives
+    if not store.exists(f"{prefix}/manifest.json"):
+        log.info("mining BM25 negatives")
+        bm25 = BM25.build(dataset.passages.full_texts())
+        depth = ranking_depth(dataset.qrels("train"), config.negatives)
+        ids, scores = bm25.search(list(dataset.queries("train").full_texts()), depth)
+        mined = mine(ids, scores, dataset.qrels("train"), config.negatives, step=0)
+        with TemporaryDirectory(dir=cache) as folder:
+            mined.save(Path(folder))
+            publish(
+                store,
+                prefix,
+                Path(folder),
+                kind=Kind.NEGATIVES,
+                run_id=config.run,
+                fencing_token=lease.token,
+                config_sha256=config.sha256,
+                stats={"source": "bm25"},
+            )
+    return MinedNegatives.open(fetch(store, prefix, cache))

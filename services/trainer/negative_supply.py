@@ -1,0 +1,105 @@
+"""Which negatives the next step trains on, and whether it may run at all."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ance.data.dataset import Dataset
+from ance.negatives.mined import MinedNegatives
+from ance.negatives.sources import ListedNegatives, NegativeSource, RandomNegatives
+from ance.runtime.logs import get_logger
+from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.shutdown import Shutdown
+from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
+from services.trainer.stages import Stage
+
+log = get_logger(__name__)
+
+WAIT_SECONDS = 0.5
+"""One wait for newer negatives; between two of them shutdown is noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Negatives for one step. `version` is None where they do not come from an index."""
+
+    source: NegativeSource
+    version: NegativesVersion | None = None
+
+    def async_gap(self, step: int) -> int | None:
+        """Steps between the model that mined the negatives and the model that learns from them."""
+        return None if self.version is None else step - self.version.step
+
+    def async_gap_seconds(self) -> float | None:
+        """Age of the checkpoint that the negatives were mined with."""
+        return None if self.version is None else time.time() - self.version.checkpoint_created_at
+
+
+class NegativeSupply:
+    """Gives each step the newest negatives of its stage's kind."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        fresh: FreshNegatives,
+        bm25: Callable[[], MinedNegatives],
+        max_async_gap: int,
+        metrics: TrainerMetrics,
+        shutdown: Shutdown,
+    ) -> None:
+        """`bm25` mines or fetches BM25's negatives; it is called when a stage first needs them."""
+        self._random = RandomNegatives(len(dataset.passages), dataset.qrels("train"))
+        self._fresh = fresh
+        self._bm25 = bm25
+        self._max_async_gap = max_async_gap
+        self._metrics = metrics
+        self._shutdown = shutdown
+        self._current: Supply | None = None
+
+    def start(self, stage: Stage) -> None:
+        """Prepare for a stage; mines BM25's negatives if it trains on them."""
+        match stage.config.negatives:
+            case "random":
+                self._current = Supply(self._random)
+            case "bm25":
+                self._current = Supply(self._listed(self._bm25()))
+            case "ance":
+                self._current = None
+
+    def for_step(self, stage: Stage, step: int) -> Supply | None:
+        """Negatives for the step after `step`; None when shutdown was requested while waiting.
+
+        Newer negatives are taken without waiting. It waits only where there is nothing to train on: before a
+        run's first version, and while the newest is more than `max_async_gap` steps old.
+        """
+        if stage.config.negatives != "ance":
+            return self._current
+        oldest = stage.first
+        if self._max_async_gap:
+            oldest = max(oldest, step - self._max_async_gap)
+        newest = self._fresh.newest
+        if newest is None or newest.step < oldest:
+            newest = self._wait(oldest)
+        if newest is None:
+            return None
+        if self._current is None or self._current.version is not newest:
+            self._current = Supply(self._listed(newest.negatives), newest)
+            log.info("training on newer negatives", extra={"version": newest.step, "step": step})
+        return self._current
+
+    def _wait(self, oldest: int) -> NegativesVersion | None:
+        log.info("waiting for negatives", extra={"version": oldest})
+        self._metrics.waiting.set(1)
+        try:
+            while not self._shutdown.requested:
+                version = self._fresh.wait_from(oldest, WAIT_SECONDS)
+                if version is not None:
+                    return version
+            return None
+        finally:
+            self._metrics.waiting.set(0)
+
+    def _listed(self, mined: MinedNegatives) -> ListedNegatives:
+        return ListedNegatives(np.asarray(mined.queries), mined.negatives, self._random)

@@ -1,0 +1,20 @@
+"""Settings of the trainer, from environment variables."""
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from ance.runtime.settings import ServiceSettings
+
+
+class TrainerSettings(ServiceSettings):
+    """Environment of the trainer process (prefix ANCE_)."""
+
+    feed_port: NonNegativeInt = 9100
+    """Port of the checkpoint feed (gRPC)."""
+    device: str = "cpu"
+    """Torch device that trains, e.g. `cuda`."""
+    warmup_threads: PositiveInt | None = None
+    """CPU threads while no encoder competes for them, before the first refresh (unset: as `threads`)."""
+    negatives_poll_seconds: PositiveFloat = 2.0
+    """How often a thread beside training looks for newer negatives."""
+    leader_seconds: PositiveFloat = 15.0
+    """A trainer that has been silent this long may be replaced by another."""

@@ -1,0 +1,136 @@
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import ir_datasets
+import pytest
+from ir_datasets.datasets.base import Dataset
+from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, GenericDoc, GenericQuery, TrecQrel
+
+from ance.data.records import Judgement, Located, Passage, Query
+from ance.data.sources.irds import IrDatasets
+from ance.errors import AnceError
+
+
+class TitledDoc(NamedTuple):
+    doc_id: str
+    title: str
+    body: str
+
+
+class FieldedDoc(NamedTuple):
+    doc_id: str
+    abstract: str
+
+    def default_text(self) -> str:
+        return self.abstract
+
+
+class Docs(BaseDocs):
+    def __init__(self, *docs: Any) -> None:
+        self.docs = docs
+
+    def docs_handler(self) -> "Docs":
+        return self
+
+    def docs_iter(self) -> Iterator[Any]:
+        return iter(self.docs)
+
+    def docs_cls(self) -> type:
+        return GenericDoc
+
+
+class Queries(BaseQueries):
+    def queries_iter(self) -> Iterator[GenericQuery]:
+        yield GenericQuery("q1", "who sat")
+
+    def queries_handler(self) -> "Queries":
+        return self
+
+
+class Qrels(BaseQrels):
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def qrels_iter(self) -> Iterator[TrecQrel]:
+        yield TrecQrel("q1", "p1", 2, "0")
+        if self.error:
+            raise self.error
+
+    def qrels_handler(self) -> "Qrels":
+        return self
+
+
+CATS = Docs(
+    TitledDoc("p1", "Cats", "The cat sat"), GenericDoc("p2", "The dog ran"), FieldedDoc("p3", "A fish swam")
+)
+Register = Callable[[Mapping[str, Dataset]], None]
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Register:
+    """Registers data sets with ir_datasets for one test."""
+    monkeypatch.setattr(ir_datasets.registry, "_registered", dict(ir_datasets.registry._registered))
+
+    def all_of(datasets: Mapping[str, Dataset]) -> None:
+        for name, dataset in datasets.items():
+            ir_datasets.registry.register(name, dataset)
+
+    return all_of
+
+
+def judged(docs: Docs = CATS, qrels: Qrels | None = None) -> Dataset:
+    return Dataset(docs, Queries(), qrels or Qrels())
+
+
+def test_ids_below_the_given_one_are_splits_of_its_documents(register: Register) -> None:
+    register({"pets": Dataset(CATS), "pets/test": judged(), "pets/dev": judged(), "pets/train": judged()})
+    register({"pets/eval": Dataset(CATS, Queries()), "pets/dev/small": judged()})
+    source = IrDatasets("pets")
+    assert source.splits() == ("train", "dev", "test")
+    assert source.name == "pets"
+    assert list(source.passages()) == [
+        Located(Passage("p1", "Cats", "The cat sat"), "ir_datasets:pets/train docs 1"),
+        Located(Passage("p2", "", "The dog ran"), "ir_datasets:pets/train docs 2"),
+        Located(Passage("p3", "", "A fish swam"), "ir_datasets:pets/train docs 3"),
+    ]
+    assert list(source.queries("dev")) == [Located(Query("q1", "who sat"), "ir_datasets:pets/dev queries 1")]
+    assert list(source.judgements("dev")) == [
+        Located(Judgement("q1", "p1", 2), "ir_datasets:pets/dev qrels 1")
+    ]
+
+
+def test_a_family_whose_parent_is_no_data_set_is_found_by_its_prefix(register: Register) -> None:
+    register({"zoo/pets/train": judged(), "zoo/pets/dev": judged()})
+    source = IrDatasets("zoo/pets")
+    assert source.splits() == ("train", "dev")
+    assert source.name == "zoo-pets"
+
+
+def test_an_id_with_judgements_and_no_family_is_one_test_split(register: Register) -> None:
+    register({"pets": judged()})
+    assert IrDatasets("pets").splits() == ("test",)
+
+
+def test_a_group_of_different_collections_is_not_taken_for_splits(register: Register) -> None:
+    register({"zoo/cats": judged(), "zoo/dogs": judged(Docs())})
+    with pytest.raises(AnceError, match="a group of data sets; choose one: zoo/cats, zoo/dogs"):
+        IrDatasets("zoo")
+
+
+def test_an_unknown_id_or_one_without_judgements_is_an_error(register: Register) -> None:
+    register({"pets": Dataset(CATS)})
+    for dataset_id in ("pets", "no-such-id"):
+        with pytest.raises(AnceError, match=f"ir_datasets:{dataset_id}: .*see https://ir-datasets.com"):
+            IrDatasets(dataset_id)
+
+
+def test_a_failed_download_is_an_error_that_names_the_data_set(register: Register) -> None:
+    register({"pets": judged(qrels=Qrels(ConnectionError("connection refused")))})
+    with pytest.raises(
+        AnceError, match="ir_datasets:pets: qrels could not be read or downloaded: connection refused"
+    ):
+        list(IrDatasets("pets").judgements("test"))
+
+
+def test_the_catalogue_knows_the_splits_of_scifact() -> None:
+    assert IrDatasets("beir/scifact").splits() == ("train", "test")

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from ance.data.qrels import Qrels
+from ance.errors import AnceError
+from ance.negatives.sampling import Rows
+from ance.negatives.sources import ListedNegatives, RandomNegatives
+
+
+def judged(*positives: list[int]) -> Qrels:
+    """Judgements in which query row i has the given positives."""
+    rows = np.repeat(np.arange(len(positives)), [len(known) for known in positives])
+    passages = np.array([passage for known in positives for passage in known], dtype=np.int64)
+    return Qrels.build(len(positives), rows, passages, np.ones(len(rows), dtype=np.int32))
+
+
+def int_rows(*values: int) -> Rows:
+    return np.array(values, dtype=np.int64)
+
+
+QRELS = judged([0], [1, 2], [3], [4])
+LISTS = np.array([[10, 11, 12, 13], [20, 21, -1, -1], [3, 30, 31, 32]], dtype=np.int64)
+
+
+def listed(passages: int = 50) -> ListedNegatives:
+    """Lists of queries 2, 0 and 1, in this order: LISTS[2] holds a positive of query 2."""
+    return ListedNegatives(int_rows(0, 1, 2)[[2, 0, 1]], LISTS[[2, 0, 1]], RandomNegatives(passages, QRELS))
+
+
+def test_negatives_come_from_the_list_of_their_own_query():
+    source = listed()
+    negatives = source.negatives(int_rows(1, 0), 2, np.random.default_rng(0))
+    assert set(negatives[0]) == {20, 21}
+    assert set(negatives[1]) < {10, 11, 12, 13}
+    assert source.filled == 0
+
+
+def test_every_listed_negative_is_drawn_in_time():
+    source = listed()
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([source.negatives(int_rows(0), 1, rng).ravel() for _ in range(100)])
+    assert set(drawn) == {10, 11, 12, 13}
+
+
+def test_a_listed_known_positive_is_never_drawn():
+    negatives = listed().negatives(int_rows(2), 3, np.random.default_rng(0))
+    assert set(negatives[0]) == {30, 31, 32}
+
+
+def test_a_short_list_is_filled_with_random_passages_that_are_neither_listed_nor_positive():
+    source = listed(passages=25)
+    negatives = source.negatives(int_rows(1), 23, np.random.default_rng(0))
+    # 25 passages less two positives are exactly the 23 asked for.
+    assert sorted(negatives[0]) == [row for row in range(25) if row not in (1, 2)]
+    assert source.filled == 21
+
+
+def test_a_query_without_a_list_gets_random_negatives():
+    source = listed()
+    negatives = source.negatives(int_rows(3, 0), 4, np.random.default_rng(0))
+    assert len(set(negatives[0])) == 4
+    assert 4 not in negatives[0]
+    assert set(negatives[1]) == {10, 11, 12, 13}
+    assert source.filled == 4
+
+
+def test_with_no_list_at_all_every_negative_is_random():
+    source = ListedNegatives(int_rows(), np.empty((0, 5), dtype=np.int64), RandomNegatives(50, QRELS))
+    negatives = source.negatives(int_rows(0, 1), 5, np.random.default_rng(0))
+    assert negatives.shape == (2, 5)
+    assert (negatives >= 0).all()
+    assert source.filled == 10
+
+
+def test_the_same_generator_state_gives_the_same_negatives():
+    first, again = (listed().negatives(int_rows(0, 1, 3), 3, np.random.default_rng(5)) for _ in range(2))
+    assert_array_equal(first, again)
+
+
+def test_a_corpus_too_small_for_the_negatives_is_an_error_that_names_the_setting():
+    with pytest.raises(AnceError, match=r"6 passages.*5 negatives.*training\.negatives_per_query"):
+        RandomNegatives(6, QRELS).negatives(int_rows(0, 1), 5, np.random.default_rng(0))
+
+
+def test_lists_and_query_rows_must_be_equally_many():
+    with pytest.raises(ValueError, match="2 query rows do not fit 3 lists"):
+        ListedNegatives(int_rows(0, 1), LISTS, RandomNegatives(50, QRELS))

@@ -1,0 +1,62 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ance.errors import AnceError
+from ance.runtime.process import limit_threads, run_service
+
+
+def test_a_service_that_returns_ends_normally() -> None:
+    calls = []
+    run_service("trainer", lambda: calls.append("ran"))
+    assert calls == ["ran"]
+
+
+def test_a_problem_of_the_user_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise AnceError("run.yaml: unknown key 'lr':\n  remove it")
+
+    with pytest.raises(SystemExit) as exit_:
+        run_service("trainer", main)
+
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == "ance-trainer: error: run.yaml: unknown key 'lr': remove it\n"
+
+
+def test_an_interrupt_is_silent_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as exit_:
+        run_service("indexer", main)
+
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    def main() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_service("indexer", main)
+
+
+def test_limit_threads_holds_here_and_in_child_processes() -> None:
+    program = (
+        "import os, subprocess, sys, torch\n"
+        "from ance.runtime.process import limit_threads\n"
+        "limit_threads(3)\n"
+        "print(torch.get_num_threads(), os.environ['OMP_NUM_THREADS'])\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    output = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert output.stdout.split() == [b"3", b"3"]
+
+
+def test_no_limit_changes_nothing() -> None:
+    before = dict(os.environ)
+    limit_threads(None)
+    assert dict(os.environ) == before

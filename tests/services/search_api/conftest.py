@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ance.runtime.metrics import SearchMetrics
+from services.search_api.app import create_app
+from tests.services.search_api.live import Live, serving
+from tests.services.search_api.tiny_run import TinyRun, write_encoder
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoder") / "bert")
+
+
+@pytest.fixture
+def run(tmp_path: Path, encoder: Path) -> TinyRun:
+    return TinyRun.create(tmp_path, encoder)
+
+
+@pytest.fixture
+def metrics() -> SearchMetrics:
+    return SearchMetrics()
+
+
+@pytest.fixture
+def live(run: TinyRun, metrics: SearchMetrics) -> Iterator[Live]:
+    """The service of `run` on a loopback port, looking at the pointer every 20 ms."""
+    with serving(lambda draining: create_app(run.open(poll_seconds=0.02), metrics, draining)) as live:
+        yield live

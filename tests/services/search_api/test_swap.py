@@ -1,0 +1,201 @@
+import gc
+import json
+import logging
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ance.errors import AnceError
+from ance.model.bi_encoder import BiEncoder
+from ance.runtime.metrics import SearchMetrics
+from services.search_api.search import search
+from services.search_api.swap import IndexFollower
+from tests.services.search_api.tiny_run import TinyRun, Vectors
+
+
+@pytest.fixture
+def follower(run: TinyRun, metrics: SearchMetrics) -> IndexFollower:
+    """Polled by the tests, not by its thread."""
+    return IndexFollower(run.open(), metrics)
+
+
+def step(follower: IndexFollower) -> int | None:
+    return None if follower.current is None else follower.current.step
+
+
+def swaps(metrics: SearchMetrics, result: str) -> float | None:
+    return metrics.registry.get_sample_value("ance_search_index_swaps_total", {"result": result})
+
+
+def test_without_a_published_index_there_is_no_version(follower: IndexFollower) -> None:
+    follower.poll()
+    assert follower.current is None
+
+
+def test_it_moves_to_each_newer_version_once(
+    run: TinyRun, follower: IndexFollower, metrics: SearchMetrics
+) -> None:
+    for newest in (1, 2):
+        run.publish(newest)
+        follower.poll()
+        follower.poll()
+        assert step(follower) == newest
+    assert swaps(metrics, "activated") == 2
+
+
+def test_versions_share_the_open_data_set(run: TinyRun, follower: IndexFollower) -> None:
+    run.publish(1)
+    follower.poll()
+    first = follower.current
+    run.publish(2)
+    follower.poll()
+    assert first is not None and follower.current is not None
+    assert first.documents is follower.current.documents
+
+
+def test_a_replaced_version_still_answers_and_is_freed_with_its_last_user(
+    run: TinyRun, follower: IndexFollower
+) -> None:
+    run.publish(1)
+    follower.poll()
+    in_flight = follower.current
+    assert in_flight is not None
+    index = weakref.ref(in_flight.index)
+    run.publish(2)
+    follower.poll()
+    hits = search(in_flight, ["fast red"], 3, 16).results[0].hits
+    assert [hit.id for hit in hits] == [key for key, _ in run.expected(1, "fast red", 3)]
+    del in_flight
+    gc.collect()
+    assert index() is None
+
+
+def set_nan(vectors: Vectors) -> Vectors:
+    return np.full_like(vectors, np.nan)
+
+
+def make_nan(model: BiEncoder) -> None:
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.fill_(torch.nan)
+
+
+def write_rubbish(folder: Path) -> None:
+    (folder / "index.faiss").write_bytes(b"rubbish")
+
+
+def drop_ids(folder: Path) -> None:
+    np.save(folder / "ids.npy", np.load(folder / "ids.npy")[:-1])
+
+
+def shift_ids(folder: Path) -> None:
+    np.save(folder / "ids.npy", np.load(folder / "ids.npy") + 1000)
+
+
+@pytest.mark.parametrize(
+    ("publish", "reason"),
+    [
+        (lambda run, ref: run.publish_index(ref, change=set_nan), "not finite"),
+        (lambda run, ref: run.publish_index(ref, change=lambda v: v[:, :8].copy()), "8 dimensions"),
+        (
+            lambda run, ref: run.publish_index(ref, change=lambda v: np.vstack([v, v])),
+            "vectors for 56 passages",
+        ),
+        (lambda run, ref: run.publish_index(ref, damage=write_rubbish), "cannot be loaded"),
+        (lambda run, ref: run.publish_index(ref, damage=drop_ids), "cannot be loaded"),
+        (lambda run, ref: run.publish_index(ref, damage=shift_ids), "other rows"),
+        (lambda run, ref: run.publish_index(ref, step=9), "checkpoint of step 2"),
+        (lambda run, ref: run.publish_index(ref, dataset="other"), "data set other"),
+    ],
+)
+def test_an_implausible_version_is_refused_once_and_the_old_one_stays(
+    run: TinyRun,
+    follower: IndexFollower,
+    metrics: SearchMetrics,
+    caplog: pytest.LogCaptureFixture,
+    publish: Callable[[TinyRun, object], object],
+    reason: str,
+) -> None:
+    run.publish(1)
+    follower.poll()
+    publish(run, run.publish_checkpoint(2))
+    follower.poll()
+    follower.poll()
+    assert step(follower) == 1
+    assert swaps(metrics, "refused") == 1
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert reason in record.getMessage()
+
+
+def test_an_encoder_that_gives_nan_is_refused(run: TinyRun, follower: IndexFollower) -> None:
+    finite = run.publish_index(run.publish_checkpoint(1, make_nan), change=np.nan_to_num)
+    assert finite.step == 1
+    follower.poll()
+    assert follower.current is None
+
+
+@pytest.mark.parametrize("damaged", ["index.faiss", "manifest.json"])
+def test_a_version_that_was_damaged_in_the_store_is_refused(
+    run: TinyRun, follower: IndexFollower, metrics: SearchMetrics, damaged: str
+) -> None:
+    run.publish(1)
+    follower.poll()
+    run.publish(2)
+    path = run.path(f"{run.layout.index(2)}/{damaged}")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    follower.poll()
+    assert (step(follower), swaps(metrics, "refused")) == (1, 1)
+
+
+@pytest.mark.parametrize("torn", ["ids.npy", "manifest.json"])
+def test_a_torn_version_is_refused_and_the_next_one_is_taken(
+    run: TinyRun, follower: IndexFollower, metrics: SearchMetrics, torn: str
+) -> None:
+    run.publish(1)
+    follower.poll()
+    run.publish(2)
+    run.path(f"{run.layout.index(2)}/{torn}").unlink()
+    follower.poll()
+    assert (step(follower), swaps(metrics, "refused")) == (1, 1)
+    run.publish(3)
+    follower.poll()
+    assert step(follower) == 3
+
+
+def test_a_damaged_checkpoint_refuses_the_index_made_with_it(
+    run: TinyRun, follower: IndexFollower, metrics: SearchMetrics
+) -> None:
+    ref = run.publish(1)
+    uri = json.loads(run.store.read(ref.manifest_uri))["stats"]["checkpoint"]["manifest_uri"]
+    (run.path(uri).parent / "model.safetensors").write_bytes(b"")
+    follower.poll()
+    assert (step(follower), swaps(metrics, "refused")) == (None, 1)
+
+
+def test_while_the_store_is_silent_it_keeps_serving_says_so_once_and_then_catches_up(
+    run: TinyRun,
+    follower: IndexFollower,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run.publish(1)
+    follower.poll()
+    run.publish(2)
+
+    def silent(key: str) -> None:
+        raise AnceError("store: unreachable")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(run.store, "read_pointer", silent)
+        follower.poll()
+        follower.poll()
+    assert step(follower) == 1
+    assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1
+    follower.poll()
+    assert step(follower) == 2

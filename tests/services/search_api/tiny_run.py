@@ -1,0 +1,202 @@
+"""A run in a folder: real checkpoints and indexes of a tiny random BERT, published as the services do."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from ance.data.dataset import Dataset
+from ance.data.prepare import prepare
+from ance.data.sources.beir import Beir
+from ance.data.tokenizer import Tokenizer
+from ance.model.bi_encoder import BiEncoder
+from ance.model.config import ModelConfig
+from ance.model.encoding import TextEncoder
+from ance.retrieval.index import IndexBuilder
+from ance.runtime.artifacts import publish
+from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
+from ance.runtime.layout import RunLayout
+from ance.runtime.run import OpenRun
+from ance.runtime.store import Store
+from services.search_api.settings import SearchSettings
+
+WORDS = [
+    "red",
+    "green",
+    "blue",
+    "fast",
+    "slow",
+    "large",
+    "small",
+    "cat",
+    "dog",
+    "bird",
+    "fish",
+    "tree",
+    "house",
+    "river",
+    "stone",
+    "cloud",
+]
+PASSAGES = {
+    f"p{n}": (first.title(), f"the {second} {first}")
+    for n, (first, second) in enumerate(itertools.permutations(WORDS[:8], 2))
+}
+QUERIES = {"q0": "fast red", "q1": "slow green cat", "q2": "large house"}
+
+Vectors = NDArray[np.float32]
+
+
+def write_beir(folder: Path) -> Path:
+    """The passages and queries above as a BEIR folder."""
+    (folder / "qrels").mkdir(parents=True)
+    corpus = ({"_id": key, "title": title, "text": text} for key, (title, text) in PASSAGES.items())
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
+    queries = ({"_id": key, "text": text} for key, text in QUERIES.items())
+    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
+    judged = "".join(f"{query}\tp{n}\t1\n" for n, query in enumerate(QUERIES))
+    (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    return folder
+
+
+def write_encoder(folder: Path) -> Path:
+    """A Hugging Face folder of a random BERT and a word tokenizer."""
+    folder.mkdir(parents=True)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def run_config(encoder: Path) -> RunConfig:
+    stage = {"steps": 1, "learning_rate": 0.1}
+    return RunConfig.model_validate(
+        {
+            "run": "tiny",
+            "dataset": "tiny",
+            "model": {
+                "name_or_path": str(encoder),
+                "pooling": "mean",
+                "max_query_tokens": 16,
+                "max_passage_tokens": 16,
+            },
+            "training": {"warmup": stage | {"negatives": "bm25"}, "ance": stage | {"negatives": "ance"}},
+        }
+    )
+
+
+@dataclass
+class TinyRun:
+    """A store with a prepared data set and a run in it, and the means to publish versions."""
+
+    store: Store
+    config: RunConfig
+    folder: Path
+    layout: RunLayout = field(default_factory=lambda: RunLayout("tiny"))
+
+    @classmethod
+    def create(cls, folder: Path, encoder: Path) -> TinyRun:
+        run = cls(Store.open(f"file://{folder / 'store'}", create=True), run_config(encoder), folder)
+        prepare(Beir(write_beir(folder / "tiny")), Tokenizer.load(encoder), folder / "dataset", max_tokens=16)
+        run.store.write(run.layout.run_yaml, json.dumps(run.config.model_dump(mode="json")).encode())
+        publish(run.store, run.layout.dataset("tiny"), folder / "dataset", kind=Kind.DATASET)
+        return run
+
+    @property
+    def dataset(self) -> Dataset:
+        return Dataset.open(self.path(self.layout.dataset("tiny")))
+
+    def path(self, key: str) -> Path:
+        """Where the store keeps a key."""
+        path = self.store.local(key)
+        assert path is not None
+        return path
+
+    def open(self, **settings: object) -> OpenRun[SearchSettings]:
+        """The run as a search service sees it."""
+        values = {"store": self.store.url, "run": "tiny", "cache_dir": self.folder / "cache", **settings}
+        return OpenRun(SearchSettings.model_validate(values), self.config, self.store, self.layout)
+
+    def publish_checkpoint(self, step: int, change: Callable[[BiEncoder], None] | None = None) -> ArtifactRef:
+        """A checkpoint whose weights are drawn with the step as the seed."""
+        model = BiEncoder.start(ModelConfig.model_validate(self.config.model.model_dump()))
+        torch.manual_seed(step)
+        with torch.no_grad():
+            for weights in model.parameters():
+                weights.copy_(torch.randn_like(weights))
+        if change is not None:
+            change(model)
+        staging = self.folder / f"checkpoint-{step}"
+        model.save(staging)
+        return publish(
+            self.store,
+            self.layout.checkpoint(step),
+            staging,
+            kind=Kind.CHECKPOINT,
+            run_id="tiny",
+            step=step,
+            pointer=self.layout.pointer("checkpoint"),
+        )
+
+    def publish_index(
+        self,
+        checkpoint: ArtifactRef,
+        *,
+        step: int | None = None,
+        dataset: str = "tiny",
+        change: Callable[[Vectors], Vectors] = lambda vectors: vectors,
+        damage: Callable[[Path], None] = lambda folder: None,
+    ) -> ArtifactRef:
+        """The index of all passages under a checkpoint as the indexer publishes it, or changed or damaged."""
+        step = checkpoint.step if step is None else step
+        encoder = TextEncoder.load(self.path(self.layout.checkpoint(checkpoint.step)))
+        tokens = self.dataset.passages.tokens
+        vectors = change(encoder.encode_rows(tokens, 0, len(tokens), 16))  # (passages, dim)
+        staging = self.folder / f"index-{step}"
+        staging.mkdir()
+        builder = IndexBuilder("Flat", vectors.shape[1], 100)
+        builder.add(vectors, np.arange(len(vectors), dtype=np.int64))
+        builder.finish(staging)
+        (staging / "eval.json").write_text("{}")
+        damage(staging)
+        return publish(
+            self.store,
+            self.layout.index(step),
+            staging,
+            kind=Kind.INDEX,
+            run_id="tiny",
+            step=step,
+            parents={"checkpoint": checkpoint.manifest_sha256},
+            stats={"checkpoint": checkpoint.model_dump(mode="json"), "dataset": dataset},
+            pointer=self.layout.pointer("index"),
+        )
+
+    def publish(self, step: int) -> ArtifactRef:
+        """A whole version."""
+        return self.publish_index(self.publish_checkpoint(step))
+
+    def expected(self, step: int, query: str, top_k: int) -> list[tuple[str, float]]:
+        """Ids and scores of the best passages by exact search with a version's checkpoint, best first."""
+        encoder = TextEncoder.load(self.path(self.layout.checkpoint(step)))
+        passages = self.dataset.passages
+        vectors = encoder.encode_rows(passages.tokens, 0, len(passages), 16)  # (passages, dim)
+        scores = vectors @ encoder.encode_texts([query], 16)[0]  # (passages,)
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        return [(passages.ids[row], float(scores[row])) for row in order]

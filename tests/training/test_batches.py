@@ -1,0 +1,117 @@
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from ance.data.qrels import Qrels
+from ance.errors import AnceError
+from ance.negatives.sources import RandomNegatives
+from ance.training.batches import TrainingBatch, TrainingBatches
+from ance.training.config import StageConfig, TrainingConfig
+
+QUERIES, PASSAGES = 23, 60
+UNANSWERED = 7  # has only a judgement of grade 0
+STAGE = StageConfig(steps=10, learning_rate=1e-3, negatives="random")
+
+
+def qrels() -> Qrels:
+    """Query q has positives 2q and 2q + 1, query 0 also passage 2, which is a positive of query 1."""
+    rows = np.concatenate([np.repeat(np.arange(QUERIES), 2), [0]])
+    passages = np.concatenate([np.arange(2 * QUERIES), [2]])
+    grades = np.ones(len(rows), dtype=np.int32)
+    grades[rows == UNANSWERED] = 0
+    return Qrels.build(QUERIES, rows, passages, grades)
+
+
+def stream(**changes: int) -> TrainingBatches:
+    settings = {"batch_size": 5, "gradient_accumulation": 2, "negatives_per_query": 3, "seed": 1} | changes
+    return TrainingBatches(qrels(), TrainingConfig(warmup=STAGE, ance=STAGE, **settings))
+
+
+SOURCE = RandomNegatives(PASSAGES, qrels())
+
+
+def micro_batches(batches: TrainingBatches, steps: range) -> list[TrainingBatch]:
+    return [batch for step in steps for batch in batches.batch(step, SOURCE)]
+
+
+def assert_same(left: list[TrainingBatch], right: list[TrainingBatch]) -> None:
+    for one, other in zip(left, right, strict=True):
+        for mine, theirs in zip(astuple(one), astuple(other), strict=True):
+            assert_array_equal(mine, theirs)
+
+
+def test_any_step_can_be_asked_for_in_any_order_and_by_any_process():
+    in_order = micro_batches(stream(), range(12))
+    backwards = stream()
+    for step in reversed(range(12)):
+        assert_same(backwards.batch(step, SOURCE), in_order[2 * step : 2 * step + 2])
+
+
+def test_another_seed_gives_another_stream():
+    first, other = stream(seed=1).batch(0, SOURCE)[0], stream(seed=2).batch(0, SOURCE)[0]
+    assert first.query_rows.tolist() != other.query_rows.tolist()
+
+
+def test_a_batch_has_the_configured_shape():
+    batches = stream().batch(0, SOURCE)
+    assert len(batches) == 2
+    for batch in batches:
+        assert batch.query_rows.shape == batch.positive_rows.shape == (5,)
+        assert batch.negative_rows.shape == (5, 3)
+        assert batch.known_positives.shape == (5, 20)
+
+
+def test_no_query_repeats_within_an_epoch_and_every_epoch_has_its_own_order():
+    # 22 queries with a positive give 4 batches of 5 an epoch.
+    epochs = [
+        np.concatenate([batch.query_rows for batch in micro_batches(stream(), range(first, first + 2))])
+        for first in (0, 2, 4)
+    ]
+    for rows in epochs:
+        assert len(set(rows)) == 20
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_every_query_with_a_positive_and_no_other_is_visited_in_time():
+    visited = {row for batch in micro_batches(stream(), range(20)) for row in batch.query_rows.tolist()}
+    assert visited == set(range(QUERIES)) - {UNANSWERED}
+
+
+def test_every_positive_of_a_query_is_used_in_time():
+    used = {
+        (query, positive)
+        for batch in micro_batches(stream(), range(100))
+        for query, positive in zip(batch.query_rows.tolist(), batch.positive_rows.tolist(), strict=True)
+    }
+    known = qrels()
+    assert used == {(row, passage) for row in range(QUERIES) for passage in known.positives(row).tolist()}
+
+
+def test_negatives_are_fresh_at_every_visit_and_never_known_positives():
+    known = qrels()
+    drawn = set()
+    for batch in micro_batches(stream(), range(50)):
+        for query, negatives in zip(batch.query_rows, batch.negative_rows, strict=True):
+            assert not set(negatives) & set(known.positives(query))
+            drawn.add((query, *negatives.tolist()))
+    assert len(drawn) > 450  # of 500 visits
+
+
+def test_the_mask_marks_exactly_the_other_known_positives_of_each_query():
+    known = qrels()
+    marked = 0
+    for batch in micro_batches(stream(batch_size=20, gradient_accumulation=1), range(30)):
+        passages = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
+        for row, query in enumerate(batch.query_rows):
+            expected = np.isin(passages, known.positives(query))
+            expected[row] = False
+            assert_array_equal(batch.known_positives[row], expected)
+        marked += batch.known_positives.sum()
+    assert marked > 0
+
+
+def test_fewer_queries_than_a_batch_is_an_error_that_names_the_setting():
+    with pytest.raises(AnceError, match=r"only 22 training queries.*training\.batch_size \(30\)"):
+        stream(batch_size=30)

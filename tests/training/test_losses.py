@@ -1,0 +1,87 @@
+import pytest
+import torch
+from torch import Tensor
+
+from ance.training.losses import in_batch_nll, pairwise_nll
+
+BATCH, NEGATIVES, DIM, SCALE = 3, 2, 4, 1.7
+
+
+def vectors(*shape: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.fixture
+def query() -> Tensor:
+    return vectors(BATCH, DIM, seed=1)
+
+
+@pytest.fixture
+def positive() -> Tensor:
+    return vectors(BATCH, DIM, seed=2)
+
+
+@pytest.fixture
+def negative() -> Tensor:
+    return vectors(BATCH, NEGATIVES, DIM, seed=3)
+
+
+@pytest.fixture
+def no_other_positives() -> Tensor:
+    return torch.zeros(BATCH, BATCH * (1 + NEGATIVES), dtype=torch.bool)
+
+
+def flat(positive: Tensor, negative: Tensor) -> Tensor:
+    return torch.cat([positive, negative.flatten(0, 1)])
+
+
+def test_pairwise_nll_is_the_mean_two_way_softmax_of_the_paper(query, positive, negative):
+    expected = []
+    for q, d_plus, minus in zip(query, positive, negative, strict=True):
+        for d_minus in minus:
+            s_plus, s_minus = SCALE * (q @ d_plus), SCALE * (q @ d_minus)
+            expected.append(-torch.log(s_plus.exp() / (s_plus.exp() + s_minus.exp())))
+    torch.testing.assert_close(pairwise_nll(query, positive, negative, SCALE), torch.stack(expected).mean())
+
+
+def test_in_batch_nll_is_the_mean_softmax_over_all_unmasked_passages(query, positive, negative, no_other_positives):
+    passages, mask = flat(positive, negative), no_other_positives
+    mask[0, 1] = mask[2, 5] = True
+    expected = []
+    for row in range(BATCH):
+        scores = (SCALE * (passages @ query[row])).exp()
+        expected.append(-torch.log(scores[row] / scores[~mask[row]].sum()))
+    torch.testing.assert_close(in_batch_nll(query, passages, mask, SCALE), torch.stack(expected).mean())
+
+
+def test_a_masked_passage_gets_no_gradient_from_the_query_it_is_masked_for(
+    query, positive, negative, no_other_positives
+):
+    mask = no_other_positives
+    mask[:, BATCH] = True
+    in_batch_nll(query, flat(positive, negative), mask, SCALE).backward()
+    assert torch.equal(negative.grad[0, 0], torch.zeros(DIM, dtype=torch.float64))
+    assert negative.grad[0, 1].abs().sum() > 0
+
+
+def test_gradients_equal_finite_differences(query, positive, negative, no_other_positives):
+    mask = no_other_positives
+    mask[1, 0] = True
+    assert torch.autograd.gradcheck(lambda *args: pairwise_nll(*args, SCALE), (query, positive, negative))
+    assert torch.autograd.gradcheck(
+        lambda q, passages: in_batch_nll(q, passages, mask, SCALE),
+        (query, flat(positive, negative).detach().requires_grad_()),
+    )
+
+
+def test_one_query_with_one_negative_has_the_same_loss_either_way(query, positive, negative):
+    one, plus, minus = query[:1], positive[:1], negative[:1, :1]
+    mask = torch.zeros(1, 2, dtype=torch.bool)
+    torch.testing.assert_close(pairwise_nll(one, plus, minus, SCALE), in_batch_nll(one, flat(plus, minus), mask, SCALE))
+
+
+def test_large_scores_do_not_overflow():
+    query = torch.full((1, 2), 1e3)
+    loss = pairwise_nll(query, -query, query[None])
+    assert loss.item() == pytest.approx(4e6)
