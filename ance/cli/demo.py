@@ -47,7 +47,7 @@ def demo(
     text = read(config) if config else files("ance.cli").joinpath(CONFIG).read_text()
     values = yaml.safe_load(text)
     values["model"]["name_or_path"] = resolve_model(values["model"]["name_or_path"])
-    store = Store.open(store_url)
+    store = Store.open(store_url, create=True)
     if not store.exists(manifest_of(RunLayout.dataset(values["dataset"]))):
         print(f"preparing {dataset}")
         prepare_dataset(dataset, store_url, values["model"]["name_or_path"], name=values["dataset"])

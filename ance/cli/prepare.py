@@ -56,7 +56,7 @@ def prepare_dataset(
     from ance.runtime.layout import RunLayout, manifest_of
     from ance.runtime.store import Store
 
-    store = Store.open(store_url)
+    store = Store.open(store_url, create=True)
     store.check_writable()
     source = open_source(spec)
     prefix = RunLayout.dataset(name or source.name)

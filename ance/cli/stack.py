@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,39 +63,29 @@ def plan_stack(options: StackOptions) -> Stack:
     processes: list[ProcessSpec] = []
     metrics: dict[str, str] = {}
 
-    def service(name: str, module: str, threads: int, *, ends: bool = False, **environment: str) -> None:
+    def service(name: str, module: str, threads: int, own: Mapping[str, str], *, ends: bool = False) -> None:
         port = free_port()
         metrics[name] = f"http://{LOCAL}:{port}/metrics"
-        own = {"ANCE_METRICS_PORT": str(port), "ANCE_THREADS": str(threads), **environment}
-        processes.append(python_service(name, module, {**common, **own}, runs_to_an_end=ends))
+        environment = {**common, "ANCE_METRICS_PORT": str(port), "ANCE_THREADS": str(threads), **own}
+        processes.append(python_service(name, module, environment, runs_to_an_end=ends))
 
     if options.redis_url is None:
         processes.append(ProcessSpec("redis", server_command(redis_port, options.folder)))
-    service(
-        "trainer",
-        "services.trainer",
-        trainer_threads,
-        ends=True,
-        ANCE_FEED_PORT=str(feed_port),
-        ANCE_WARMUP_THREADS=str(cores),
-        ANCE_NEGATIVES_POLL_SECONDS="0.5",
-        ANCE_LEADER_SECONDS="6",
-    )
+    trainer = {
+        "ANCE_FEED_PORT": str(feed_port),
+        "ANCE_WARMUP_THREADS": str(cores),
+        "ANCE_NEGATIVES_POLL_SECONDS": "0.5",
+        "ANCE_LEADER_SECONDS": "6",
+    }
+    inferencer = {**feed, "ANCE_LEASE_SECONDS": "15"}
+    indexer = {**inferencer, "ANCE_LEADER_SECONDS": "6", "ANCE_RECONCILE_SECONDS": "5"}
+    service("trainer", "services.trainer", trainer_threads, trainer, ends=True)
     for number in range(options.inferencers):
-        name = f"inferencer-{number}"
-        service(name, "services.inferencer", inferencer_threads, **feed, ANCE_LEASE_SECONDS="15")
-    service(
-        "indexer",
-        "services.indexer",
-        1,
-        ends=True,
-        **feed,
-        ANCE_LEASE_SECONDS="15",
-        ANCE_LEADER_SECONDS="6",
-        ANCE_RECONCILE_SECONDS="5",
-    )
+        service(f"inferencer-{number}", "services.inferencer", inferencer_threads, inferencer)
+    service("indexer", "services.indexer", 1, indexer, ends=True)
     if options.search:
-        service("search", "services.search_api", 1, ANCE_PORT=str(options.search_port), ANCE_POLL_SECONDS="1")
+        search = {"ANCE_HOST": LOCAL, "ANCE_PORT": str(options.search_port), "ANCE_POLL_SECONDS": "1"}
+        service("search", "services.search_api", 1, search)
     return Stack(tuple(processes), metrics, f"http://{LOCAL}:{options.search_port}")
 
 

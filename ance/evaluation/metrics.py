@@ -42,8 +42,8 @@ def per_query(
 ) -> dict[str, NDArray[np.float64]]:
     """Each measure of each query.
 
-    A passage of grade 1 and above is relevant; nDCG's gain is the grade. The order of `ids` is the ranking, equal
-    scores and all. RR@10 is the reciprocal rank of the first relevant passage among the first 10, else 0.
+    A passage of grade 1 and above is relevant; nDCG's gain is the grade. The order of `ids` is the ranking,
+    whatever the scores. RR@10 is the reciprocal rank of the first relevant passage among the first 10, else 0.
 
     Args:
         qrels: judgements by query row.
@@ -77,12 +77,13 @@ def per_query(
 
 
 def _parse(name: str) -> ir_measures.Measure:
+    wanted = f"use one of {', '.join(FAMILIES)} with a cutoff, as in nDCG@10"
     try:
         parsed = ir_measures.parse_measure(name)
     except (NameError, ValueError) as error:
-        raise AnceError(f"evaluation: there is no measure '{name}', use {', '.join(FAMILIES)} as in nDCG@10") from error
+        raise AnceError(f"evaluation: there is no measure '{name}', {wanted}") from error
     if parsed.NAME not in FAMILIES or "cutoff" not in parsed.params:
-        raise AnceError(f"evaluation: measure '{name}' is not one of {', '.join(FAMILIES)} at a cutoff, as in nDCG@10")
+        raise AnceError(f"evaluation: measure '{name}' does not fit, {wanted}")
     return parsed
 
 

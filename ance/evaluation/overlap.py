@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def overlap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """Mean over queries of |A n B| / |A|, the share of a query's passages in A that are also in B (paper, Fig. 3).
+    """Mean over queries of |A n B| / |A|, the share of A's passages that are also in B (paper, Figure 3).
 
     Args:
         a: int64 [Q, k], distinct passage rows of each query; -1 is padding. Queries with none are left out.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import isclass, signature
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -42,12 +43,6 @@ def resolve(name_or_path: str) -> Path:
         ) from error
 
 
-def transformer_folder(folder: Path) -> Path:
-    """Where the transformer of a model folder is: older sentence-transformers folders keep it one level down."""
-    modules = folder / "modules.json"
-    return folder / json.loads(modules.read_text())[0]["path"] if modules.exists() else folder
-
-
 def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
     """Load a Hugging Face encoder in float32, without its pooler, in evaluation mode.
 
@@ -63,24 +58,25 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         _keep_layers(config, layers, folder)
+        encoder = _encoder_class(config, folder)
         with _quiet():
-            backbone, report = _encoder_class(config, folder).from_pretrained(
+            loaded: Any = encoder.from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                **_without_pooler(_encoder_class(config, folder)),
+                **pooler_switch(encoder),
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise AnceError(f"{folder}: cannot load an encoder: {' '.join(str(error).split())}") from error
+    backbone: PreTrainedModel = loaded[0]
     # Weights that the file has and the encoder does not need (a pooler, an LM head, dropped layers) are no error.
-    if missing := sorted(report["missing_keys"]):
+    if missing := sorted(loaded[1]["missing_keys"]):
         raise AnceError(f"{folder}: {WEIGHTS} lacks {len(missing)} weights of the encoder, e.g. {missing[0]}")
     backbone.config.architectures = [type(backbone).__name__]
-    assert isinstance(backbone, PreTrainedModel)
-    return backbone.eval()
+    return backbone
 
 
 def save_backbone(backbone: PreTrainedModel, folder: Path) -> None:
@@ -95,9 +91,9 @@ def save_weights(module: nn.Module, folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
-def accepts_pooler_switch(backbone: type[PreTrainedModel]) -> bool:
-    """Whether the architecture has BERT's pooler, which no bi-encoder uses."""
-    return "add_pooling_layer" in inspect.signature(backbone.__init__).parameters
+def pooler_switch(encoder: type[PreTrainedModel]) -> dict[str, Any]:
+    """The argument that leaves out BERT's pooler, which no bi-encoder uses; empty where there is none."""
+    return {"add_pooling_layer": False} if "add_pooling_layer" in signature(encoder).parameters else {}
 
 
 def position_offset(backbone: PreTrainedModel) -> int:
@@ -127,24 +123,20 @@ def _keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> 
 
 def _encoder_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedModel]:
     encoder = MODEL_MAPPING.get(type(config), None)
-    if not inspect.isclass(encoder) or config.is_encoder_decoder:
+    if not isclass(encoder) or config.is_encoder_decoder:
         raise AnceError(f"{folder}: '{config.model_type}' is not an encoder of texts: choose e.g. a BERT model")
     return encoder
-
-
-def _without_pooler(encoder: type[PreTrainedModel]) -> dict[str, bool]:
-    return {"add_pooling_layer": False} if accepts_pooler_switch(encoder) else {}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No progress bar, and no report about weights that are left out on purpose."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
         if bars:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -30,12 +30,11 @@ def token_budget_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArra
     return batches
 
 
-def text_lengths(
-    tokens: Ragged, rows: NDArray[np.int64], special: SpecialTokens, max_tokens: int
-) -> NDArray[np.int64]:
+def text_lengths(tokens: Ragged, rows: NDArray[np.int64], special: SpecialTokens, max_tokens: int) -> NDArray[np.int64]:
     """int64 [n]: tokens of each row as the model sees it, special tokens included, cut to `max_tokens`."""
     around = len(special.prefix) + len(special.suffix)
-    return np.minimum(tokens.offsets[rows + 1] - tokens.offsets[rows] + around, max_tokens)
+    lengths: NDArray[np.int64] = np.minimum(tokens.offsets[rows + 1] - tokens.offsets[rows] + around, max_tokens)
+    return lengths
 
 
 def pack(
@@ -68,9 +67,12 @@ def pad(ids: NDArray[np.int64], lengths: NDArray[np.int64], pad_id: int) -> tupl
     return torch.from_numpy(padded), torch.from_numpy(mask.astype(np.int64))
 
 
-def collate(
-    tokens: Ragged, rows: NDArray[np.int64], special: SpecialTokens, max_tokens: int
-) -> tuple[Tensor, Tensor]:
+def to_device(batch: Tensor, device: torch.device) -> Tensor:
+    """Move a batch, without waiting for a GPU to have it."""
+    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
+
+
+def collate(tokens: Ragged, rows: NDArray[np.int64], special: SpecialTokens, max_tokens: int) -> tuple[Tensor, Tensor]:
     """A padded batch of rows.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 from ance.errors import AnceError
 from ance.model.backbone import (
     WEIGHTS,
-    accepts_pooler_switch,
     load_backbone,
     longest_text,
+    pooler_switch,
     resolve,
     save_backbone,
     save_weights,
@@ -99,7 +99,7 @@ class BiEncoder(nn.Module):
                     f"model.{key} is {getattr(config, key)}, but {config.name_or_path} takes at most {limit} tokens: "
                     "lower it"
                 )
-        return cls(
+        model = cls(
             backbone,
             pooling=config.pooling,
             projection_dim=config.projection_dim,
@@ -107,6 +107,7 @@ class BiEncoder(nn.Module):
             max_tokens=config.max_passage_tokens,
             tokenizer_path=folder,
         )
+        return model.eval()
 
     @classmethod
     def load(cls, folder: Path) -> BiEncoder:
@@ -141,9 +142,8 @@ class BiEncoder(nn.Module):
         if not self._tokenizer_files:
             raise AnceError(f"{self.tokenizer_path}: no tokenizer files here, and a checkpoint needs them")
         folder.mkdir(parents=True, exist_ok=True)
-        # sentence-transformers would otherwise draw a random pooler and warn about it.
-        pooler: dict[str, Any] = {"add_pooling_layer": False} if accepts_pooler_switch(type(self.backbone)) else {}
-        self.layout.write(folder, pooler)
+        # Without the switch sentence-transformers would draw a random pooler and warn about it.
+        self.layout.write(folder, pooler_switch(type(self.backbone)))
         save_backbone(self.backbone, folder)
         if self.head is not None:
             modules = module_folders(folder)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ance.data.ragged import Ragged
 from ance.data.tokenizer import SpecialTokens, Tokenizer
+from ance.model.batching import pack, text_lengths, token_budget_batches
 from ance.model.bi_encoder import BiEncoder
 from ance.model.packed import PackedEncoder
 from ance.model.padded import PaddedEncoder
@@ -15,15 +23,15 @@ CPU_TOKEN_BUDGET = 2048
 """Above it the activations of a CPU batch leave the cache and every step gets slower (see benchmarks/encode.py)."""
 
 
-class EncodingStopped(Exception):  # noqa: N818 - the answer to a request, not an error
+class EncodingStopped(Exception):
     """`should_stop` said so. Nothing of the call is left over."""
 
 
 class TextEncoder:
     """A bi-encoder made ready to encode: on its device, in its precision, without padding where it can.
 
-    The weights are copied, so later training steps on `model` do not show. Safe to use from several threads at
-    once: nothing changes after construction.
+    The weights are copied, so later training steps on `model` do not show. Nothing changes after construction but
+    the tokenizer, which loads when it is first needed, so several threads may use one encoder at once.
 
     Args:
         model: any bi-encoder. BERT, RoBERTa and XLM-RoBERTa run without padding (`PackedEncoder`), the rest
@@ -65,8 +73,10 @@ class TextEncoder:
             AnceError: not a checkpoint, or it is damaged.
         """
         model = BiEncoder.load(folder)
-        special = Tokenizer.load(model.tokenizer_path).special
-        return cls(model, special, device=device, dtype=dtype, token_budget=token_budget)
+        tokenizer = Tokenizer.load(model.tokenizer_path)
+        encoder = cls(model, tokenizer.special, device=device, dtype=dtype, token_budget=token_budget)
+        encoder._tokenizer = tokenizer
+        return encoder
 
     def encode_rows(
         self,
@@ -113,6 +123,10 @@ class TextEncoder:
             if on_batch is not None:
                 on_batch(len(batch), int(lengths[batch].sum()), time.perf_counter() - began)
         return vectors
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self._tokenizer_path)
 
     def encode_texts(self, texts: Sequence[str], max_tokens: int) -> NDArray[np.float32]:
         """Vectors of live texts, float32 [n, dim]; `max_tokens` counts special tokens, too."""

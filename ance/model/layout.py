@@ -94,9 +94,7 @@ class Layout:
         modules = []
         for i, kind in enumerate(settings):
             path = f"{i}_{kind}" if i else ""
-            modules.append(
-                {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            )
+            modules.append({"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"})
             if path:
                 (folder / path).mkdir(exist_ok=True)
                 _write(folder / path / "config.json", settings[kind])
@@ -121,8 +119,10 @@ def _pooling_mode(settings: dict[str, Any], folder: Path) -> Pooling:
     modes = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
     old_style = [modes.get(key, key) for key, used in settings.items() if key.startswith("pooling_mode_") and used]
     mode = settings.get("pooling_mode", old_style[0] if len(old_style) == 1 else old_style)
-    if mode == "cls" or mode == "mean":
-        return mode
+    if mode == "cls":
+        return "cls"
+    if mode == "mean":
+        return "mean"
     raise AnceError(f"{folder}: pools by {mode}: only 'cls' and 'mean' are supported")
 
 

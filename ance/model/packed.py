@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import BertModel, RobertaModel, XLMRobertaModel
 
 from ance.model.backbone import position_offset
+from ance.model.batching import to_device
 from ance.model.bi_encoder import BiEncoder, to_vectors
 
 Copy = Callable[[Tensor], Tensor]
@@ -47,7 +48,7 @@ class PackedEncoder:
         def copy(weights: Tensor) -> Tensor:
             return weights.detach().to(device, dtype, copy=True)
 
-        embeddings = model.backbone.get_submodule("embeddings")
+        embeddings: Any = model.backbone.get_submodule("embeddings")
         self._words = copy(embeddings.word_embeddings.weight)
         # Every token is of type 0.
         self._positions = copy(embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0])
@@ -80,7 +81,7 @@ class PackedEncoder:
         for layer in self._layers[:-1]:
             hidden = layer(hidden, runs)
         if self._pooling == "cls":
-            starts = self._to_device(np.cumsum(lengths) - lengths)
+            starts = self._move(np.cumsum(lengths) - lengths)
             pooled = self._layers[-1](hidden, runs, starts).float()
         else:
             hidden = self._layers[-1](hidden, runs)
@@ -88,13 +89,17 @@ class PackedEncoder:
         return to_vectors(pooled, self._head, self._normalize)
 
     def _embed(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        words = F.embedding(self._to_device(ids), self._words)
-        return self._norm(words.add_(F.embedding(self._to_device(positions + self._offset), self._positions)))
+        # RoBERTa does not count a padding token, should a text spell one. BERT's offset 0 matches no token.
+        padding = self._offset - 1
+        counted = ids != padding
+        seen = np.cumsum(counted)
+        starts = np.cumsum(lengths) - lengths
+        positions = (seen - np.repeat(seen[starts] - counted[starts], lengths)) * counted + padding
+        words = F.embedding(self._move(ids), self._words)
+        return self._norm(words.add_(F.embedding(self._move(positions), self._positions)))
 
-    def _to_device(self, indices: NDArray[np.int64]) -> Tensor:
-        tensor = torch.from_numpy(indices)
-        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
+    def _move(self, indices: NDArray[np.int64]) -> Tensor:
+        return to_device(torch.from_numpy(indices), self._device)
 
 
 class _LayerNorm:
@@ -119,7 +124,7 @@ class _Linear:
 class _Layer:
     """One transformer layer, post-norm as in BERT."""
 
-    def __init__(self, layer: nn.Module, copy: Copy) -> None:
+    def __init__(self, layer: Any, copy: Copy) -> None:
         attention, output = layer.attention, layer.output
         self.heads = attention.self.num_attention_heads
         self.query = _Linear(copy, attention.self.query)
@@ -143,8 +148,9 @@ class _Layer:
         outputs = []
         for run in runs:
             queries = query[run.row : run.row + run.rows].unsqueeze(1) if first else _texts(query, run)
-            q = queries.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (rows, heads, length or 1, width)
-            k, v = _texts(key_value, run).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            q = queries.view(*queries.shape[:2], self.heads, -1).transpose(1, 2)  # (rows, heads, length or 1, width)
+            keys_values = _texts(key_value, run).view(run.rows, run.length, 2, self.heads, -1)
+            k, v = keys_values.permute(2, 0, 3, 1, 4)
             attended = F.scaled_dot_product_attention(q, k, v)
             outputs.append(attended.transpose(1, 2).reshape(-1, query.shape[-1]))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -152,7 +158,7 @@ class _Layer:
 
 def _texts(flat: Tensor, run: Run) -> Tensor:
     """The texts of a run out of [T, width], as [rows, length, width]."""
-    return flat[run.token : run.token + run.rows * run.length].unflatten(0, (run.rows, run.length))
+    return flat[run.token : run.token + run.rows * run.length].view(run.rows, run.length, -1)
 
 
 def _runs(lengths: NDArray[np.int64]) -> list[Run]:

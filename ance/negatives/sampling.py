@@ -28,12 +28,10 @@ def without_positives(candidates: Rows, scores: Scores, positives: Rows) -> tupl
         Candidates and scores of the same shapes, what is left moved to the front.
     """
     kept = (candidates >= 0) & ~is_positive(candidates, positives)
-    order = np.argsort(~kept, axis=1, kind="stable")
-    kept = np.take_along_axis(kept, order, axis=1)
-    return (
-        np.where(kept, np.take_along_axis(candidates, order, axis=1), -1),
-        np.where(kept, np.take_along_axis(scores, order, axis=1), np.float32(-np.inf)),
-    )
+    front = np.arange(candidates.shape[1]) < np.count_nonzero(kept, axis=1)[:, None]
+    left, left_scores = np.full_like(candidates, -1), np.full_like(scores, -np.inf)
+    left[front], left_scores[front] = candidates[kept], scores[kept]
+    return left, left_scores
 
 
 def is_positive(passages: Rows, positives: Rows) -> NDArray[np.bool_]:

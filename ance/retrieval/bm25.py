@@ -35,7 +35,7 @@ class BM25:
         analyse = english_analyser()
         vocabulary: dict[str, int] = {}
         passages = [
-            array("i", (vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text))) for text in texts
+            array("i", [vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text)]) for text in texts
         ]
         if not vocabulary:
             raise AnceError(f"BM25: none of the {len(passages)} passages has a word to index")

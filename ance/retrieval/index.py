@@ -110,11 +110,10 @@ class PassageIndex:
         except (RuntimeError, OSError, EOFError, ValueError) as error:
             raise AnceError(f"{folder}: cannot read the index, fetch or build it again: {_reason(error)}") from error
         if index.ntotal != len(ids):
-            raise AnceError(
-                f"{folder}: {INDEX_FILE} holds {index.ntotal} vectors, {IDS_FILE} {len(ids)} ids: build it again"
-            )
+            problem = f"{INDEX_FILE} holds {index.ntotal} vectors, {IDS_FILE} {len(ids)} ids"
+            raise AnceError(f"{folder}: {problem}, fetch or build them again")
         try:
-            faiss.ParameterSpace().set_index_parameters(index, parameters)
+            faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]
         except RuntimeError as error:
             raise AnceError(f"index parameters '{parameters}': {_reason(error)}") from error
         return cls(index, ids)

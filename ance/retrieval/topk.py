@@ -9,16 +9,17 @@ from ance.retrieval.rank_keys import NO_PASSAGE, complement, rank_keys, rows_of,
 
 QUERY_BLOCK = 512
 PASSAGE_BLOCK = 2048
+"""Scores are selected in blocks of this many queries and passages; small shards wait until they fill one."""
 
 
 class StreamingTopK:
     """The k passages with the largest inner product of each query, kept up to date as shards of passages come.
 
     The result does not depend on the order in which shards are added: equal scores rank by the smaller passage
-    row, and a score depends only on its query and on the shard that holds the passage. Cutting the corpus into
-    other shards may change scores by float32 rounding, as any other order of summation does.
+    row, and a score is computed from a block of queries and a shard alone. Cutting the corpus into other shards
+    may change scores by float32 rounding, as any other order of summation does.
 
-    Memory: 8 * Q * k bytes, and a block of about 512 queries by 2,048 passages while a shard is added.
+    Memory: 8 * Q * k bytes, and a block of 512 queries by at most 4,096 passages while a shard is added.
 
     Args:
         queries: float32 [Q, D], not copied.
@@ -32,6 +33,7 @@ class StreamingTopK:
         _check_finite(queries, "query")
         self._queries = queries
         self._keys = np.full((len(queries), k), NO_PASSAGE)
+        self._waiting: list[tuple[NDArray[np.float32], NDArray[np.uint32]]] = []
         self._worst = np.full((len(queries), 1), -np.inf, np.float32)  # the k-th score of each query
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
@@ -48,18 +50,28 @@ class StreamingTopK:
             raise ValueError(f"{len(vectors)} vectors came with {len(ids)} ids")
         _check_finite(vectors, "passage")
         complements = complement(ids)
-        for passages in _blocks(len(vectors), PASSAGE_BLOCK):
-            for queries in _blocks(len(self._queries), QUERY_BLOCK):
-                scores = self._queries[queries] @ vectors[passages].T
-                self._merge(queries, scores, complements[passages])
+        for block in _blocks(len(vectors), PASSAGE_BLOCK):
+            self._waiting.append((vectors[block].copy(), complements[block]))
+            if sum(len(waiting) for waiting, _ in self._waiting) >= PASSAGE_BLOCK:
+                self._merge()
 
     def result(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Passage rows int64 [Q, k] and scores float32 [Q, k], best first, padded with -1 and -inf."""
+        if self._waiting:
+            self._merge()
         self._keys.sort(axis=1)
         best_first = self._keys[:, ::-1]
         return rows_of(best_first), scores_of(best_first)
 
-    def _merge(self, queries: slice, scores: NDArray[np.float32], complements: NDArray[np.uint32]) -> None:
+    def _merge(self) -> None:
+        complements = np.concatenate([complements for _, complements in self._waiting])
+        for queries in _blocks(len(self._queries), QUERY_BLOCK):
+            # One product a shard, so that no score depends on which shards happened to wait together.
+            scores = [self._queries[queries] @ vectors.T for vectors, _ in self._waiting]
+            self._select(queries, np.concatenate(scores, axis=1), complements)
+        self._waiting.clear()
+
+    def _select(self, queries: slice, scores: NDArray[np.float32], complements: NDArray[np.uint32]) -> None:
         """Merge a block of scores [q, n] into the top-k of its queries."""
         enters = scores >= self._worst[queries]
         counts = enters.sum(axis=1, dtype=np.int32)
@@ -71,7 +83,8 @@ class StreamingTopK:
         else:  # soon few scores can enter, and selecting them is cheaper than making a key of each
             lines, columns = np.divmod(np.flatnonzero(enters), scores.shape[1])
             candidates = np.full((len(scores), most), NO_PASSAGE)
-            candidates[np.arange(most) < counts[:, None]] = rank_keys(scores[lines, columns], complements[columns])
+            entering = rank_keys(scores[lines, columns], complements[columns])
+            candidates[np.arange(most) < counts[:, None]] = entering
         kept = self._keys[queries]
         merged = np.concatenate([kept, candidates], axis=1)
         merged.partition(candidates.shape[1], axis=1)
@@ -86,4 +99,5 @@ def _blocks(length: int, size: int) -> Iterator[slice]:
 def _check_finite(vectors: NDArray[np.float32], kind: str) -> None:
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        raise ValueError(f"{np.sum(~finite)} of {len(vectors)} {kind} vectors are not finite: the encoder diverged")
+        bad = len(vectors) - np.count_nonzero(finite)
+        raise ValueError(f"{bad} of {len(vectors)} {kind} vectors are not finite: the encoder diverged")

@@ -23,9 +23,7 @@ class Heartbeat:
         name: of what is leased, for logs and thread names.
     """
 
-    def __init__(
-        self, renew: Callable[[], bool], ttl_seconds: float, lost: threading.Event, name: str
-    ) -> None:
+    def __init__(self, renew: Callable[[], bool], ttl_seconds: float, lost: threading.Event, name: str) -> None:
         self._renew = renew
         self._ttl = ttl_seconds
         self._lost = lost

@@ -27,9 +27,6 @@ class LocalRedis:
 
     Args:
         port: of 127.0.0.1; a free one by default.
-
-    Raises:
-        AnceError: no redis-server is installed.
     """
 
     def __init__(self, port: int | None = None) -> None:
@@ -46,12 +43,17 @@ class LocalRedis:
         """Start the server and wait until it answers.
 
         Raises:
-            AnceError: it does not start, for instance because the port is taken.
+            AnceError: none is installed, or it does not start, for instance because the port is taken.
         """
-        folder = self._folder = tempfile.TemporaryDirectory(prefix="ance-redis-")
-        log = Path(folder.name) / "redis.log"
+        self._folder = tempfile.TemporaryDirectory(prefix="ance-redis-")
+        log = Path(self._folder.name) / "redis.log"
+        try:
+            command = server_command(self.port, Path(self._folder.name))
+        except AnceError:
+            self._folder.cleanup()
+            raise
         self._process = subprocess.Popen(
-            [*server_command(self.port, Path(folder.name)), "--logfile", str(log)],
+            [*command, "--logfile", str(log)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -108,18 +108,14 @@ class TaskQueue:
         """
         self._client.set(self.keys.step, step)
         script = self._client.register_script(DROP_OTHER_STEPS)
-        return sum(
-            int(script(keys=[stream, self.keys.entries], args=[GROUP, step])) for stream in self.keys.streams
-        )
+        return sum(int(script(keys=[stream, self.keys.entries], args=[GROUP, step])) for stream in self.keys.streams)
 
     def cancelled(self, step: int) -> bool:
         """Whether the pass of `step` was superseded. A lease knows by itself: `lease.cancelled`."""
         current = self._client.get(self.keys.step)
         return current is not None and int(current) != step
 
-    def completions(
-        self, after: str = "0-0", *, block_seconds: float = 0.0, limit: int = 1000
-    ) -> list[Completion]:
+    def completions(self, after: str = "0-0", *, block_seconds: float = 0.0, limit: int = 1000) -> list[Completion]:
         """Completion records after the one with id `after`, oldest first, waiting for at least one."""
         block = max(1, int(block_seconds * 1000)) if block_seconds > 0 else None
         reply: Any = self._client.xread({self.keys.completed: after}, count=limit, block=block)

@@ -53,9 +53,7 @@ def read_task(fields: Mapping[str, str]) -> EncodeTask:
         raise UnreadableEntryError(describe(error)) from error
 
 
-def add_tasks(
-    client: Redis, keys: QueueKeys, tasks: Sequence[EncodeTask], *, revive: bool = False
-) -> list[str]:
+def add_tasks(client: Redis, keys: QueueKeys, tasks: Sequence[EncodeTask], *, revive: bool = False) -> list[str]:
     """Add the tasks that are not outstanding yet, in order, even while others do the same.
 
     Args:

@@ -150,9 +150,7 @@ class TaskLease:
         return bool(held)
 
     def _unsettled(self, outage: Exception) -> bool:
-        logger.warning(
-            "redis is unreachable, the lease runs out by itself: %s", outage, extra={"task": self.task.id}
-        )
+        logger.warning("redis is unreachable, the lease runs out by itself: %s", outage, extra={"task": self.task.id})
         return False
 
     def __enter__(self) -> TaskLease:

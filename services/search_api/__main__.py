@@ -20,8 +20,7 @@ def main() -> None:
     """Wire the process together and answer until SIGTERM. The store is only read: it may be mounted so."""
     settings = load(SearchSettings)
     logs.configure("search_api", settings.log_format, level=settings.log_level, run=settings.run)
-    if settings.threads is not None:
-        limit_threads(settings.threads)
+    limit_threads(settings.threads)
     with Shutdown() as shutdown:
         store = Store.open(settings.store, retry_seconds=STORE_RETRY_SECONDS, wait=shutdown.wait)
         layout = RunLayout(settings.run)

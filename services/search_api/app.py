@@ -86,9 +86,7 @@ def create_app(run: OpenRun[SearchSettings], metrics: SearchMetrics, draining: C
                 HTTPStatus.SERVICE_UNAVAILABLE, problems.DRAINING, "The service is shutting down."
             )
         if follower.current is None:
-            raise problems.ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE, problems.NO_INDEX, "No index is loaded yet."
-            )
+            raise problems.ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, problems.NO_INDEX, "No index is loaded yet.")
         return {"status": "ready"}
 
     @app.get("/version")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -39,9 +40,7 @@ class Problem(BaseModel):
 class ProblemError(Exception):
     """Raised by an endpoint to answer with a problem of its own type."""
 
-    def __init__(
-        self, status: HTTPStatus, kind: str, detail: str, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: HTTPStatus, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
@@ -99,13 +98,12 @@ def respond(
 
 
 def field_error(error: Mapping[str, Any]) -> dict[str, str]:
-    """A validation error with its place in the body as a JSON pointer in URI fragment form, `#/queries/3`."""
-    location = error["loc"][1:] if error["type"] != "json_invalid" else ()
-    pointer = "".join(f"/{part}" for part in location)
-    detail = error["msg"]
+    """A validation error and its place in the body, a JSON pointer as a URI fragment (RFC 6901), `#/queries/3`."""
     if error["type"] == "json_invalid":
-        detail = f"not valid JSON: {error['ctx']['error']}"
-    return {"pointer": f"#{pointer}", "detail": detail}
+        return {"pointer": "#", "detail": f"not valid JSON: {error['ctx']['error']}"}
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"][1:])
+    pointer = "".join("/" + quote(part) for part in parts)
+    return {"pointer": f"#{pointer}", "detail": error["msg"]}
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:

@@ -30,9 +30,7 @@ class Searcher:
         self._metrics = metrics
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
-    def submit(
-        self, snapshot: SearchSnapshot, queries: Sequence[str], top_k: int
-    ) -> asyncio.Future[SearchResponse]:
+    def submit(self, snapshot: SearchSnapshot, queries: Sequence[str], top_k: int) -> asyncio.Future[SearchResponse]:
         """The `top_k` best passages for each query, all from `snapshot`.
 
         Not a coroutine: its frame would keep the snapshot, and free a replaced one on the event loop.
@@ -45,9 +43,7 @@ class Searcher:
         """Finish what was submitted and stop the worker."""
         self._worker.shutdown()
 
-    def _search(
-        self, snapshot: SearchSnapshot, queries: Sequence[str], top_k: int, arrived: float
-    ) -> SearchResponse:
+    def _search(self, snapshot: SearchSnapshot, queries: Sequence[str], top_k: int, arrived: float) -> SearchResponse:
         queue = time.perf_counter() - arrived
         response = search(snapshot, queries, top_k, self._max_query_tokens, queue)
         for stage in STAGES:
@@ -92,9 +88,7 @@ def hits(passages: Texts, rows: NDArray[np.int64], scores: NDArray[np.float32]) 
     for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
         if row >= 0:
             document = passages.documents[row]
-            found.append(
-                Hit(id=passages.ids[row], score=score, title=document["title"], text=document["text"])
-            )
+            found.append(Hit(id=passages.ids[row], score=score, title=document["title"], text=document["text"]))
     return tuple(found)
 
 

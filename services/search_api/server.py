@@ -26,9 +26,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:  # its text names the address
-        raise AnceError(
-            f"cannot listen: {error.strerror}; set ANCE_HOST or ANCE_PORT to a free address"
-        ) from error
+        raise AnceError(f"cannot listen: {error.strerror}; set ANCE_HOST or ANCE_PORT to a free address") from error
 
 
 def serve_until(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ance.retrieval.index import PassageIndex
 
 from ance.data.dataset import Dataset
 from ance.model.encoding import TextEncoder
+from ance.retrieval.index import PassageIndex
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, Manifest, SearchSnapshot
 from ance.runtime.run import OpenRun
@@ -22,7 +22,7 @@ PROBE_QUERIES = 8
 PROBE_DEPTH = 10
 
 
-class RefusedVersion(Exception):  # noqa: N818 - what it is, as CorruptArtifact
+class RefusedVersion(Exception):
     """A version that must not serve: torn, damaged, unreadable or implausible."""
 
 
@@ -74,9 +74,7 @@ def checkpoint_of(store: Store, index: Manifest) -> ArtifactRef:
     except (KeyError, TypeError) as error:
         raise RefusedVersion("the index does not name its checkpoint") from error
     checkpoint = read_manifest(store, uri, expected_sha256=sha256)
-    return ArtifactRef(
-        step=checkpoint.step, manifest_uri=uri, manifest_sha256=sha256, created_at=checkpoint.created_at
-    )
+    return ArtifactRef(step=checkpoint.step, manifest_uri=uri, manifest_sha256=sha256, created_at=checkpoint.created_at)
 
 
 def load(version: FetchedVersion, run: OpenRun[SearchSettings], documents: Dataset) -> SearchSnapshot:
@@ -122,9 +120,11 @@ def probe(snapshot: SearchSnapshot, max_query_tokens: int) -> None:
     if not np.isfinite(vectors).all():
         raise RefusedVersion("its encoder gives vectors that are not finite")
     rows, scores = index.search(vectors, min(PROBE_DEPTH, index.size))  # (queries, depth) each
+    if (rows[:, 0] == -1).any():
+        raise RefusedVersion("the index finds nothing for a query, as when its vectors are NaN")
     if not np.isfinite(scores[rows >= 0]).all():
         raise RefusedVersion("the index gives scores that are not finite")
-    if (rows[:, 0] < 0).any() or (rows >= passages).any():
+    if (rows >= passages).any() or (rows < -1).any():
         raise RefusedVersion(f"the index answers with other rows than those of the {passages} passages")
 
 

@@ -12,6 +12,7 @@ from ance.runtime.feed import CheckpointServer
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.process import limit_threads
 from ance.runtime.shutdown import Shutdown
 from ance.training.batches import TrainingBatches
 from ance.training.optimisers import build_optimiser
@@ -94,6 +95,8 @@ class Trainer:
     def _train(self, stage: Stage, model: BiEncoder, step: int, restored: Restored | None) -> None:
         training = self._config.training
         self._metrics.set_stage(stage.name)
+        if stage.config.negatives == "ance":
+            limit_threads(self._settings.threads)  # from here on encoders need their share
         self._supply.start(stage)
         optimiser = build_optimiser(model, training, stage.config.learning_rate)
         if restored is not None and restored.continues(stage):

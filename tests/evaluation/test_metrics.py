@@ -98,12 +98,9 @@ def test_no_relevant_passage_at_all_is_an_error() -> None:
         measure(qrels({5: 0}), np.array([ranked(5)]))
 
 
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    [("MMR@10", "no measure 'MMR@10'"), ("RR", "at a cutoff"), ("Judged@10", "not one of")],
-)
-def test_a_measure_that_cannot_be_used_is_named(name: str, problem: str) -> None:
-    with pytest.raises(AnceError, match=problem):
+@pytest.mark.parametrize("name", ["MMR@10", "RR", "Judged@10", "10"])
+def test_a_measure_that_cannot_be_used_is_named(name: str) -> None:
+    with pytest.raises(AnceError, match=rf"measure '{name}'.* use one of RR, nDCG, .* with a cutoff"):
         measure(qrels({5: 1}), np.array([ranked(5)]), [name])
 
 
@@ -112,7 +109,7 @@ def test_a_measure_that_cannot_be_used_is_named(name: str, problem: str) -> None
 def test_values_are_those_of_the_definitions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     ids = np.array([rng.permutation(60)[:40] for _ in range(5)])
-    grades = [{int(row): int(rng.integers(0, 3)) for row in rng.permutation(60)[:8]} | {60: 1} for _ in range(5)]
+    grades = [dict(zip(rng.permutation(60)[:8].tolist(), [0, 1, 2] * 3, strict=False)) for _ in range(5)]
 
     values = per_query(qrels(*grades), ids, ["RR@10", "nDCG@10", "R@5", "R@30", "P@20"])
 

@@ -22,7 +22,7 @@ def test_scores_follow_lucene() -> None:
     idf = math.log(1 + (5 - 3 + 0.5) / (3 + 0.5))
 
     def score(row: int, frequency: int) -> float:
-        return idf * frequency / (frequency + 0.9 * (1 - 0.4 + 0.4 * lengths[row] / np.mean(lengths)))
+        return idf * frequency / (frequency + 0.9 * (1 - 0.4 + 0.4 * lengths[row] / (13 / 5)))
 
     assert ids.tolist() == [[1, 3, 0, -1, -1]]
     np.testing.assert_allclose(scores[0, :3], [score(1, 2), score(3, 2), score(0, 1)], rtol=1e-5)

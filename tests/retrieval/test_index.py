@@ -24,7 +24,7 @@ def build(folder: Path, vectors: np.ndarray, factory: str = "Flat", training_vec
     return folder
 
 
-@pytest.mark.parametrize("factory", ["Flat", "HNSW16", "IVF8,Flat", "PQ4x8", "SQ8", "OPQ4,IVF4,PQ4x4fs"])
+@pytest.mark.parametrize("factory", ["Flat", "HNSW16", "IVF8,Flat", "SQ8", "OPQ4,IVF4,PQ4x4fs"])
 def test_every_passage_is_in_the_index_under_its_row(tmp_path: Path, vectors: np.ndarray, factory: str) -> None:
     index = PassageIndex.open(build(tmp_path, vectors, factory))
 
@@ -114,7 +114,7 @@ def test_a_factory_that_cannot_work_is_named(factory: str, reason: str) -> None:
 
 
 def test_too_few_vectors_to_train_on_are_reported(tmp_path: Path, vectors: np.ndarray) -> None:
-    with pytest.raises(AnceError, match="index.factory 'IVF64,Flat': cannot be trained on 10 vectors"):
+    with pytest.raises(AnceError, match=r"index\.factory 'IVF64,Flat': cannot be trained on 10 vectors"):
         build(tmp_path, vectors[:10], "IVF64,Flat")
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_file_is_reported(tmp_path: Path, vectors: np.ndarray, file: s
 
 
 def test_a_missing_index_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(AnceError, match="cannot read the index.*No such file"):
+    with pytest.raises(AnceError, match=r"cannot read the index.*No such file"):
         PassageIndex.open(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_files_of_two_versions_are_reported(tmp_path: Path, vectors: np.ndarray)
     build(tmp_path, vectors)
     np.save(tmp_path / "ids.npy", np.arange(5))
 
-    with pytest.raises(AnceError, match="holds 600 vectors, ids.npy 5 ids"):
+    with pytest.raises(AnceError, match=r"holds 600 vectors, ids\.npy 5 ids"):
         PassageIndex.open(tmp_path)
 
 

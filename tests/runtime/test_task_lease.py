@@ -56,6 +56,12 @@ def test_a_stale_lease_cannot_renew_or_take_the_task_back(worker: Worker, dying:
     assert lease.renew()
 
 
+def test_renewals_do_not_count_as_attempts(worker: Worker, dying: TaskLease) -> None:
+    for _ in range(5):
+        assert dying.renew()
+    assert leased(worker("other"), 2).attempt == 2
+
+
 def test_a_heartbeat_notices_that_the_lease_is_lost(worker: Worker, dying: TaskLease) -> None:
     leased(worker("other"), 2)
     with dying:
@@ -63,9 +69,7 @@ def test_a_heartbeat_notices_that_the_lease_is_lost(worker: Worker, dying: TaskL
     assert dying.interrupted
 
 
-def test_done_on_a_lost_lease_records_the_completion_and_spares_the_other(
-    worker: Worker, dying: TaskLease
-) -> None:
+def test_done_on_a_lost_lease_records_the_completion_and_spares_the_other(worker: Worker, dying: TaskLease) -> None:
     queue = worker("other")
     lease = leased(queue, 2)
     assert not dying.done({"rows": "10"})
@@ -168,9 +172,7 @@ def test_a_short_outage_is_no_verdict_on_a_lease(mortal_redis: LocalRedis, morta
         assert lease.lost.wait(2)
 
 
-def test_a_lease_that_could_not_be_renewed_in_time_is_lost(
-    mortal_redis: LocalRedis, mortal_client: Redis
-) -> None:
+def test_a_lease_that_could_not_be_renewed_in_time_is_lost(mortal_redis: LocalRedis, mortal_client: Redis) -> None:
     queue = TaskQueue(mortal_client, "demo", "a", lease_seconds=0.6)
     queue.enqueue([encode_task(0)])
     with leased(queue) as lease:

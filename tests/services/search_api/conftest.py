@@ -14,9 +14,15 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_encoder(tmp_path_factory.mktemp("encoder") / "bert")
 
 
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> TinyRun:
+    """A run before its first version, made once: preparing the data set is the slow part."""
+    return TinyRun.create(tmp_path_factory.mktemp("fresh"), encoder)
+
+
 @pytest.fixture
-def run(tmp_path: Path, encoder: Path) -> TinyRun:
-    return TinyRun.create(tmp_path, encoder)
+def run(tmp_path: Path, fresh: TinyRun) -> TinyRun:
+    return fresh.copy(tmp_path)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,7 @@ def test_it_answers_with_the_nearest_passages_of_the_published_version(live: Liv
     [result] = body["results"]
     expected = run.expected(3, "fast red", 5)
     assert [hit["id"] for hit in result["hits"]] == [key for key, _ in expected]
-    assert [hit["score"] for hit in result["hits"]] == pytest.approx(
-        [score for _, score in expected], rel=1e-4
-    )
+    assert [hit["score"] for hit in result["hits"]] == pytest.approx([score for _, score in expected], rel=1e-4)
     assert all((hit["title"], hit["text"]) == PASSAGES[hit["id"]] for hit in result["hits"])
 
 
@@ -70,9 +69,7 @@ def test_an_invalid_request_names_its_fields(live: Live) -> None:
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == ["#/top_k"]
     response = live.client.post("/v1/search", json={"query": "red", "queries": ["green"]})
-    assert response.json()["errors"] == [
-        {"pointer": "#", "detail": "give exactly one of 'query' and 'queries'"}
-    ]
+    assert response.json()["errors"] == [{"pointer": "#", "detail": "give exactly one of 'query' and 'queries'"}]
 
 
 def test_every_answer_under_swaps_is_wholly_from_one_version(live: Live, run: TinyRun) -> None:
@@ -81,7 +78,7 @@ def test_every_answer_under_swaps_is_wholly_from_one_version(live: Live, run: Ti
     live.wait_for_version(1)
     stop = False
 
-    def ask() -> list[dict[str, object]]:
+    def ask() -> list[dict[str, Any]]:
         answers = []
         while not stop:
             response = live.client.post("/v1/search", json={"query": query, "top_k": 8})
@@ -120,9 +117,7 @@ def test_requests_and_stages_are_measured(live: Live, run: TinyRun, metrics: Sea
     assert value("requests_total", mode="dense", code="503") == 1
     assert value("requests_total", mode="dense", code="200") == 1
     assert value("request_duration_seconds_count", mode="dense") == 2
-    assert [
-        value("stage_duration_seconds_count", stage=s) for s in ("queue", "encode", "search", "fetch")
-    ] == [1] * 4
+    assert [value("stage_duration_seconds_count", stage=s) for s in ("queue", "encode", "search", "fetch")] == [1] * 4
     assert value("index_step") == 4
     assert value("index_swaps_total", result="activated") == 1
 

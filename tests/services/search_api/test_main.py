@@ -38,7 +38,7 @@ def test_the_process_serves_searches_and_metrics_and_leaves_on_sigterm(run: Tiny
     port, metrics_port = free_port(), free_port()
     process = start(run, ANCE_HOST="127.0.0.1", ANCE_PORT=port, ANCE_METRICS_PORT=metrics_port)
     try:
-        Live.wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), seconds=60)
+        Live.wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), seconds=90)
         response = httpx.post(f"http://127.0.0.1:{port}/v1/search", json={"query": "red", "top_k": 3})
         assert len(response.json()["results"][0]["hits"]) == 3
         assert "ance_search_index_step 1.0" in httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text
@@ -47,13 +47,3 @@ def test_the_process_serves_searches_and_metrics_and_leaves_on_sigterm(run: Tiny
         _, log = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in log and '"level": "warning"' not in log
-
-
-def test_a_taken_port_ends_the_process_with_one_line(run: TinyRun) -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        process = start(run, ANCE_HOST="127.0.0.1", ANCE_PORT=str(port), ANCE_METRICS_PORT="0")
-        _, log = process.communicate(timeout=60)
-    assert process.returncode == 2
-    [line] = log.splitlines()
-    assert line.startswith("ance-search_api: error: cannot listen: Address already in use")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from services.search_api import problems
 
 
-class Body(BaseModel):
+class Body(BaseModel, extra="forbid"):
     names: list[str]
 
 
@@ -59,6 +59,11 @@ def test_an_invalid_field_is_named_by_its_pointer(client: TestClient) -> None:
     assert response.status_code == 422
     assert response.json()["type"] == problems.INVALID_REQUEST
     assert response.json()["errors"] == [{"pointer": "#/names/1", "detail": "Input should be a valid string"}]
+
+
+def test_a_field_name_is_escaped_in_its_pointer(client: TestClient) -> None:
+    response = client.post("/names", json={"names": [], "a/~ü": 1})
+    assert [error["pointer"] for error in response.json()["errors"]] == ["#/a~1~0%C3%BC"]
 
 
 def test_a_body_that_is_not_json_is_a_problem_of_the_whole_body(client: TestClient) -> None:

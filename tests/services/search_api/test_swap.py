@@ -14,7 +14,7 @@ from ance.model.bi_encoder import BiEncoder
 from ance.runtime.metrics import SearchMetrics
 from services.search_api.search import search
 from services.search_api.swap import IndexFollower
-from tests.services.search_api.tiny_run import TinyRun, Vectors
+from tests.services.search_api.tiny_run import TinyRun
 
 
 @pytest.fixture
@@ -36,9 +36,7 @@ def test_without_a_published_index_there_is_no_version(follower: IndexFollower) 
     assert follower.current is None
 
 
-def test_it_moves_to_each_newer_version_once(
-    run: TinyRun, follower: IndexFollower, metrics: SearchMetrics
-) -> None:
+def test_it_moves_to_each_newer_version_once(run: TinyRun, follower: IndexFollower, metrics: SearchMetrics) -> None:
     for newest in (1, 2):
         run.publish(newest)
         follower.poll()
@@ -74,10 +72,6 @@ def test_a_replaced_version_still_answers_and_is_freed_with_its_last_user(
     assert index() is None
 
 
-def set_nan(vectors: Vectors) -> Vectors:
-    return np.full_like(vectors, np.nan)
-
-
 def make_nan(model: BiEncoder) -> None:
     with torch.no_grad():
         for weights in model.parameters():
@@ -99,7 +93,8 @@ def shift_ids(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("publish", "reason"),
     [
-        (lambda run, ref: run.publish_index(ref, change=set_nan), "not finite"),
+        (lambda run, ref: run.publish_index(ref, change=lambda v: v * np.nan), "finds nothing"),
+        (lambda run, ref: run.publish_index(ref, change=lambda v: v * np.inf), "not finite"),
         (lambda run, ref: run.publish_index(ref, change=lambda v: v[:, :8].copy()), "8 dimensions"),
         (
             lambda run, ref: run.publish_index(ref, change=lambda v: np.vstack([v, v])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizer
 
 from ance.data.dataset import Dataset
 from ance.data.prepare import prepare
@@ -72,7 +73,7 @@ def write_encoder(folder: Path) -> Path:
     folder.mkdir(parents=True)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=16,
@@ -118,6 +119,11 @@ class TinyRun:
         run.store.write(run.layout.run_yaml, json.dumps(run.config.model_dump(mode="json")).encode())
         publish(run.store, run.layout.dataset("tiny"), folder / "dataset", kind=Kind.DATASET)
         return run
+
+    def copy(self, folder: Path) -> TinyRun:
+        """The same run in a store of its own."""
+        shutil.copytree(self.folder / "store", folder / "store")
+        return TinyRun(Store.open(f"file://{folder / 'store'}"), self.config, folder)
 
     @property
     def dataset(self) -> Dataset:

