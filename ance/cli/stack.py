@@ -70,7 +70,7 @@ def plan_stack(options: StackOptions) -> Stack:
         processes.append(python_service(name, module, environment, runs_to_an_end=ends))
 
     if options.redis_url is None:
-        processes.append(ProcessSpec("redis", server_command(redis_port, options.folder)))
+        processes.append(ProcessSpec("redis", server_command(redis_port, options.folder), stops_last=True))
     trainer = {
         "ANCE_FEED_PORT": str(feed_port),
         "ANCE_WARMUP_THREADS": str(cores),

@@ -30,6 +30,8 @@ class ProcessSpec:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     runs_to_an_end: bool = False
+    stops_last: bool = False
+    """The others need it until they have gone."""
 
 
 @dataclass(slots=True)
@@ -79,8 +81,15 @@ class Supervisor:
         return self._running[name].process.pid
 
     def stop(self) -> None:
-        """SIGTERM to all in reverse order of starting, SIGKILL to those still there after the grace period."""
-        alive = [running for running in reversed(self._running.values()) if running.process.poll() is None]
+        """SIGTERM to all, SIGKILL to those still there after the grace period."""
+        self._stop([running for running in self._running.values() if not running.spec.stops_last])
+        self._stop([running for running in self._running.values() if running.spec.stops_last])
+        for running in self._running.values():
+            running.log.close()
+        self._running.clear()
+
+    def _stop(self, processes: list[_Running]) -> None:
+        alive = [running for running in processes if running.process.poll() is None]
         for running in alive:
             running.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
@@ -91,9 +100,6 @@ class Supervisor:
                 self.events.append(f"{running.spec.name} did not stop in {GRACE_SECONDS:.0f} s: killed")
                 running.process.kill()
                 running.process.wait()
-        for running in self._running.values():
-            running.log.close()
-        self._running.clear()
 
     def _restart(self, running: _Running, status: int) -> None:
         name = running.spec.name

@@ -19,8 +19,8 @@ from ance.model.bi_encoder import BiEncoder
 from ance.model.packed import PackedEncoder
 from ance.model.padded import PaddedEncoder
 
-CPU_TOKEN_BUDGET = 2048
-"""Above it the activations of a CPU batch leave the cache and every step gets slower (see benchmarks/encode.py)."""
+CPU_TOKEN_BUDGET = 4096
+"""A CPU gains nothing from larger batches, and loses what their activations push out of its cache."""
 
 
 class EncodingStopped(Exception):

@@ -65,10 +65,14 @@ class StreamingTopK:
 
     def _merge(self) -> None:
         complements = np.concatenate([complements for _, complements in self._waiting])
+        ends = np.cumsum([len(vectors) for vectors, _ in self._waiting])
+        block = np.empty((QUERY_BLOCK, len(complements)), np.float32)
         for queries in _blocks(len(self._queries), QUERY_BLOCK):
+            scores = block[: len(self._queries[queries])]
             # One product a shard, so that no score depends on which shards happened to wait together.
-            scores = [self._queries[queries] @ vectors.T for vectors, _ in self._waiting]
-            self._select(queries, np.concatenate(scores, axis=1), complements)
+            for (vectors, _), end in zip(self._waiting, ends, strict=True):
+                np.matmul(self._queries[queries], vectors.T, out=scores[:, end - len(vectors) : end])
+            self._select(queries, scores, complements)
         self._waiting.clear()
 
     def _select(self, queries: slice, scores: NDArray[np.float32], complements: NDArray[np.uint32]) -> None:

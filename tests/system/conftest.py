@@ -1,0 +1,56 @@
+"""A prepared store that every test of whole runs copies nothing from: runs have names of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.system.tiny import write_beir, write_encoder
+
+COMMAND = (sys.executable, "-m", "ance.cli")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store with the data set `salad`, and the encoder whose tokenizer it has."""
+
+    folder: Path
+    encoder: Path
+    store: str
+
+
+def ance(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+def start_ance(arguments: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
+    """Start the command; its output goes to a file, so that it never blocks on a full pipe."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("system")
+    encoder, beir = write_encoder(folder / "encoder"), write_beir(folder / "beir")
+    store = f"file://{folder / 'store'}"
+    prepared = ance("prepare", "--dataset", f"beir:{beir}", "--store", store, "--name", "salad", "--model", encoder)
+    assert prepared.returncode == 0, prepared.stderr
+    return Prepared(folder, encoder, store)
