@@ -43,6 +43,8 @@ class TrainingConfig(Section):
     """Clip the global gradient norm to this (0: never)."""
     score_scale: PositiveFloat = 1.0
     """Factor on similarities inside the loss (an inverse temperature; 1 as in the paper)."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Dropout probability (None: as the encoder's own configuration says)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward pass (bfloat16: autocast; weights stay float32)."""
     seed: NonNegativeInt = 42

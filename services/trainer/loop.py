@@ -16,6 +16,7 @@ from ance.runtime.process import limit_threads
 from ance.runtime.shutdown import Shutdown
 from ance.training.batches import TrainingBatches
 from ance.training.optimisers import build_optimiser
+from ance.training.preparation import prepare_for_training
 from ance.training.schedule import learning_rate
 from ance.training.state import TrainerState
 from ance.training.step import StepResult, TrainingStep, TrainingTexts
@@ -85,12 +86,15 @@ class Trainer:
         torch.manual_seed(self._config.training.seed)
         model = BiEncoder.start(self._config.model)
         self._checkpoints.publish(model, None, TrainerState(step=0, stage="warmup"))
-        return model.to(self._settings.device)
+        return self._prepared(model)
 
     def _resume(self, restored: Restored) -> BiEncoder:
         log.info("resuming", extra={"step": restored.ref.step})
         self._feed.announce(restored.ref)
-        return restored.load_model().to(self._settings.device)
+        return self._prepared(restored.load_model())
+
+    def _prepared(self, model: BiEncoder) -> BiEncoder:
+        return prepare_for_training(model, self._config.training.dropout, self._settings.device)
 
     def _train(self, stage: Stage, model: BiEncoder, step: int, restored: Restored | None) -> None:
         training = self._config.training

@@ -139,6 +139,14 @@ def test_loading_is_silent(
     assert capfd.readouterr() == ("", "")
 
 
+def test_sentence_transformers_loads_without_a_warning(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(projection_dim=16).save(tmp_path)
+    SentenceTransformer(str(tmp_path), device="cpu")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_a_sentence_transformers_folder_starts_a_model_without_its_head(start: Start, tmp_path: Path) -> None:
     start(projection_dim=16).save(tmp_path)
     config = ModelConfig(name_or_path=str(tmp_path), max_query_tokens=16, max_passage_tokens=32)

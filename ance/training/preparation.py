@@ -1,0 +1,26 @@
+"""What a model needs before its first training step: dropout as configured, attention that is fast to train."""
+
+import torch
+from torch import nn
+
+from ance.model.bi_encoder import BiEncoder
+
+
+def prepare_for_training(model: BiEncoder, dropout: float | None, device: str | torch.device) -> BiEncoder:
+    """Move a model to its device and set it up for training, in place.
+
+    Args:
+        model: is returned for convenience. What is saved of it does not change.
+        dropout: probability for every dropout layer (None: as the encoder's own configuration says).
+        device: where to train.
+    """
+    place = torch.device(device)
+    if dropout is not None:
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+    if place.type == "cpu":
+        # The backward pass of fused attention on a CPU takes as long as the rest of the step (43 % of a step of
+        # two MiniLM layers, 32 queries and 64 passages of 72 tokens in bfloat16, by torch's profiler).
+        model.backbone.set_attn_implementation("eager")
+    return model.to(place)
