@@ -34,6 +34,16 @@ class Result:
     machine: str
     details: dict[str, Any] = field(default_factory=dict)
 
+    def line(self) -> str:
+        """For people."""
+        low, high = self.spread
+        unit = self.details.get("unit", "")
+        return (
+            f"{self.name}: {self.ours:.3g} {unit}, {self.peer} {self.theirs:.3g} {unit}: x {self.ratio:.2f} "
+            f"({low:.2f} to {high:.2f}, n = {self.n}), goal {self.goal}: "
+            f"{'holds' if self.holds else 'does not hold'}; {self.machine}"
+        )
+
     def to_json(self) -> str:
         """On one line."""
         return json.dumps(asdict(self))

@@ -93,9 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Generate ance/runtime/rpc/ from protos/.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on drift")
     parser.add_argument("--protos", type=Path, default=ROOT / "protos", help="folder of ance/v1/*.proto")
-    parser.add_argument(
-        "--output", type=Path, default=ROOT / "ance/runtime/rpc", help="folder of the modules"
-    )
+    parser.add_argument("--output", type=Path, default=ROOT / "ance/runtime/rpc", help="folder of the modules")
     options = parser.parse_args(argv)
 
     generated = generate(options.protos)

@@ -16,9 +16,7 @@ CONFIG = "demo.yaml"
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder of the demo: store, logs, report.")] = Path("demo"),
-    dataset: Annotated[
-        str, typer.Option(help="Data set, as for `ance prepare`.")
-    ] = "python-env:passages=8000",
+    dataset: Annotated[str, typer.Option(help="Data set, as for `ance prepare`.")] = "python-env:passages=8000",
     config: Annotated[
         Path | None, typer.Option(help="Another run configuration; `minilm` names the bundled encoder.")
     ] = None,
@@ -79,9 +77,7 @@ def history(store: Any, layout: Any) -> dict[str, Any]:
         (json.loads(store.read(key)) for key in store.list(layout.refresh_records)), key=lambda r: r["step"]
     )
     records = [
-        json.loads(line)
-        for key in store.list(layout.all_series)
-        for line in store.read(key).decode().splitlines()
+        json.loads(line) for key in store.list(layout.all_series) for line in store.read(key).decode().splitlines()
     ]
     gaps = [record for record in records if record["async_gap"] is not None]
     last_training = max((record["time"] for record in records), default=0.0)

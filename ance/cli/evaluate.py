@@ -63,9 +63,7 @@ def evaluate_run(
     rankings = {"bm25": rank_bm25(dataset, split, config.evaluation.depth)}
     for name, step in _steps(config, newest.step).items():
         folder = fetch(store, layout.checkpoint(step), cache)
-        encoder = TextEncoder.load(
-            folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget
-        )
+        encoder = TextEncoder.load(folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget)
         rankings[name] = rank_dense(encoder, config.model, dataset, split, config.evaluation.depth)
     if trec is not None:
         trec.mkdir(parents=True, exist_ok=True)
@@ -82,9 +80,7 @@ def evaluate_run(
         "dataset": config.dataset,
         "split": split,
         "queries": len(dataset.queries(split)),
-        "systems": {
-            name: measure(qrels, ranking.ids, measures=MEASURES) for name, ranking in rankings.items()
-        },
+        "systems": {name: measure(qrels, ranking.ids, measures=MEASURES) for name, ranking in rankings.items()},
     }
 
 

@@ -17,9 +17,7 @@ def prepare(
             show_default=False,
         ),
     ],
-    store: Annotated[
-        str, typer.Option(help="Store to write to, e.g. file:///data/ance.", show_default=False)
-    ],
+    store: Annotated[str, typer.Option(help="Store to write to, e.g. file:///data/ance.", show_default=False)],
     model: Annotated[
         str, typer.Option(help="Model whose tokenizer is used: a Hugging Face id, a folder, or `minilm`.")
     ] = "minilm",

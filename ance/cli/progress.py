@@ -99,9 +99,7 @@ class Progress:
     def update(self) -> None:
         """Ask the services and redraw."""
         answers = {
-            name: scrape(self._metrics[name])
-            for name in ("trainer", "indexer", "search")
-            if name in self._metrics
+            name: scrape(self._metrics[name]) for name in ("trainer", "indexer", "search") if name in self._metrics
         }
         self.status.update(answers["trainer"], answers["indexer"], answers.get("search", Samples()))
         if not self._steps or self.status.step != self._steps[-1][1]:
@@ -131,9 +129,7 @@ class Progress:
         if status.async_gap is not None:
             parts.append(f"async gap {status.async_gap} steps, {status.async_gap_seconds or 0:.0f} s")
         if status.shards:
-            parts.append(
-                f"refresh of step {status.refresh_step}: {status.shards_done}/{status.shards} shards"
-            )
+            parts.append(f"refresh of step {status.refresh_step}: {status.shards_done}/{status.shards} shards")
         if status.dev:
             step, value = max(status.dev.items())
             parts.append(f"dev RR@10 {value:.3f} (version {step})")
@@ -149,9 +145,7 @@ class Progress:
         table.add_column(min_width=32)
         table.add_column()
         eta = f"ends in {clock(left)}" if left is not None else ""
-        table.add_row(
-            "training", bar(status.step, status.total_steps), f"{status.step}/{status.total_steps} {eta}"
-        )
+        table.add_row("training", bar(status.step, status.total_steps), f"{status.step}/{status.total_steps} {eta}")
         table.add_row("stage", status.stage, "waiting for negatives" if status.waiting else "")
         norm = f"gradient norm {status.gradient_norm:.2f}" if status.gradient_norm is not None else ""
         table.add_row("loss", f"{status.loss:.4f}" if status.loss is not None else "-", norm)
@@ -159,15 +153,11 @@ class Progress:
         age = f"{status.async_gap_seconds:.0f} s" if status.async_gap_seconds is not None else ""
         table.add_row("async gap", gap, age)
         refresh = f"checkpoint {status.refresh_step}" if status.refresh_step is not None else ""
-        table.add_row(
-            "refresh", bar(status.shards_done, status.shards), f"{refresh}, {status.refreshes} done"
-        )
+        table.add_row("refresh", bar(status.shards_done, status.shards), f"{refresh}, {status.refreshes} done")
         curve = "  ".join(f"{step}: {value:.3f}" for step, value in sorted(status.dev.items()))
         table.add_row("dev RR@10", curve or "-", "")
         if "search" in self._metrics:
-            serving = (
-                f"version {status.serving_step}" if status.serving_step is not None else "no version yet"
-            )
+            serving = f"version {status.serving_step}" if status.serving_step is not None else "no version yet"
             table.add_row("search", f"{self._search_url}/v1/search", serving)
         elapsed = clock(time.monotonic() - self._started)
         return Group(Text(f"{self._title} · {elapsed}", style="bold"), table)

@@ -72,6 +72,12 @@ class Supervisor:
                 continue
             self._restart(running, status)
 
+    def remove(self, name: str) -> None:
+        """Stop one process."""
+        running = self._running.pop(name)
+        self._stop([running])
+        running.log.close()
+
     def finished(self, name: str) -> bool:
         """True once a process that runs to an end has ended well."""
         return self._running[name].finished
@@ -107,10 +113,7 @@ class Supervisor:
         if status == USER_ERROR:
             raise AnceError(self._last_line(name))
         running.deaths.append(time.monotonic())
-        if (
-            len(running.deaths) == CRASH_LIMIT
-            and running.deaths[-1] - running.deaths[0] < CRASH_WINDOW_SECONDS
-        ):
+        if len(running.deaths) == CRASH_LIMIT and running.deaths[-1] - running.deaths[0] < CRASH_WINDOW_SECONDS:
             raise AnceError(
                 f"{name} died {CRASH_LIMIT} times within {CRASH_WINDOW_SECONDS:.0f} s, last with {cause}: "
                 f"{self._last_line(name)} (see {self._log_file(name)})"

@@ -46,9 +46,7 @@ def warmup(
     values = run.model_dump(mode="json")
     values["run"] += "-warmup"
     values["training"]["ance"] = {**values["training"]["warmup"], "steps": 0}
-    start(
-        yaml.safe_dump(values), str(config), store, folder, 1, 8000, redis_url, then_serve=False, search=False
-    )
+    start(yaml.safe_dump(values), str(config), store, folder, 1, 8000, redis_url, then_serve=False, search=False)
 
 
 def read(path: Path) -> str:

@@ -95,7 +95,5 @@ class Dataset:
 
     def _split_folder(self, part: str, split: str) -> Path:
         if split not in self.splits:
-            raise AnceError(
-                f"data set '{self.name}' has no split '{split}', it has: {', '.join(self.splits)}"
-            )
+            raise AnceError(f"data set '{self.name}' has no split '{split}', it has: {', '.join(self.splits)}")
         return self.folder / part / split

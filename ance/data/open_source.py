@@ -39,7 +39,5 @@ def _python_env(spec: str, options: str) -> Source:
         elif key == "packages" and value:
             packages = value
         else:
-            raise AnceError(
-                f"data set '{spec}': option '{option}' is not passages=NUMBER or packages=NAME+NAME"
-            )
+            raise AnceError(f"data set '{spec}': option '{option}' is not passages=NUMBER or packages=NAME+NAME")
     return PythonEnv(passages, tuple(filter(None, packages.split("+"))))

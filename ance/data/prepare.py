@@ -63,9 +63,7 @@ def prepare(
     started = time.monotonic()
     if folder.exists() and any(folder.iterdir()):
         raise AnceError(f"{folder}: is not empty; give a new folder for the data set, or remove this one")
-    preparation = _Preparation(
-        tokenizer, folder, max_tokens, batch, InvalidTally(skip_invalid), progress or _silent
-    )
+    preparation = _Preparation(tokenizer, folder, max_tokens, batch, InvalidTally(skip_invalid), progress or _silent)
     passages = preparation.passages(source)
     counts = {"passages": len(passages)}
     for split in source.splits():
@@ -114,9 +112,7 @@ class _Preparation:
         )
         qrels = judged.qrels(self._write(f"{split} queries", self.folder / "queries" / split, queries))
         if not qrels.queries:
-            raise AnceError(
-                f"{source.name}: split '{split}' has no usable judged query; remove the split or mend it"
-            )
+            raise AnceError(f"{source.name}: split '{split}' has no usable judged query; remove the split or mend it")
         folder = self.folder / "qrels" / split
         folder.mkdir(parents=True)
         qrels.save(folder)

@@ -32,9 +32,7 @@ class Qrels(NamedTuple):
     @classmethod
     def open(cls, folder: Path) -> Qrels:
         """Map what `save` wrote."""
-        return cls(
-            *(np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in cls._fields)
-        )
+        return cls(*(np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in cls._fields))
 
     def save(self, folder: Path) -> None:
         """Write one .npy file a field."""

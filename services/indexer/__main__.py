@@ -37,9 +37,7 @@ def main() -> None:
         poll_seconds=settings.poll_seconds,
     )
     collector = Collector(run.store, queue, lease, settings, metrics, shutdown)
-    refresh = Refresh(
-        config, run.open_dataset(), run.store, run.layout, collector, metrics, settings.cache_dir
-    )
+    refresh = Refresh(config, run.open_dataset(), run.store, run.layout, collector, metrics, settings.cache_dir)
     with serve(metrics.registry, settings.metrics_port), watcher:
         Indexer(config, run.store, run.layout, queue, lease, watcher, refresh, metrics, shutdown).run()
 

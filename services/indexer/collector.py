@@ -121,9 +121,7 @@ class Collector:
 
     def _reported(self, records: list[Completion], missing: dict[str, EncodeTask]) -> list[EncodeTask]:
         """Missing tasks that are reported done and whose vectors are there, each once."""
-        reported = {
-            record.task_id: missing[record.task_id] for record in records if record.task_id in missing
-        }
+        reported = {record.task_id: missing[record.task_id] for record in records if record.task_id in missing}
         return [task for task in reported.values() if self._store.exists(task.output_uri)]
 
     def _read(self, task: EncodeTask) -> FinishedShard:

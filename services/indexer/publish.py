@@ -62,9 +62,7 @@ class Publisher:
         with self._staging() as folder:
             builder.index.finish(folder)
             (folder / "eval.json").write_text(json.dumps(record, indent=1))
-            stats = dict(
-                record, dataset=self.config.dataset, checkpoint=self.checkpoint.model_dump(mode="json")
-            )
+            stats = dict(record, dataset=self.config.dataset, checkpoint=self.checkpoint.model_dump(mode="json"))
             self._publish(folder, Kind.INDEX, self.layout.index, "index", stats)
         # Kept when retention deletes the version: the history of a run costs a few hundred bytes a refresh.
         self.store.write(self.layout.refresh_record(self.checkpoint.step), json.dumps(record).encode())

@@ -53,9 +53,7 @@ class Refresh:
             merge_seconds += time.perf_counter() - arrived
         collected = time.perf_counter()
 
-        publisher = Publisher(
-            self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache
-        )
+        publisher = Publisher(self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache)
         # Negatives first: the trainer waits for them, everything after this line is off its path.
         overlaps = publisher.negatives(builder) if rows[Part.TRAIN_QUERIES] else {}
         negatives_seconds = time.perf_counter() - collected

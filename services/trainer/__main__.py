@@ -34,9 +34,7 @@ def main() -> None:
     shutdown = Shutdown()
     metrics = TrainerMetrics()
     dataset = run.open_dataset()
-    lease = RunLease(
-        connect(settings.redis_url), f"{config.run}/trainer", settings.holder, settings.leader_seconds
-    )
+    lease = RunLease(connect(settings.redis_url), f"{config.run}/trainer", settings.holder, settings.leader_seconds)
     newest = store.read_pointer(layout.pointer("checkpoint"))
     token = lease.acquire(newest.fencing_token if newest else 0, stop=lambda: shutdown.requested)
     if token is None:
@@ -48,9 +46,7 @@ def main() -> None:
     checkpoints = Checkpoints(store, layout, config, feed, metrics, lease, settings.cache_dir)
     series = Series(store, layout)
     with serve(metrics.registry, settings.metrics_port), feed, fresh:
-        trainer = Trainer(
-            config, settings, dataset, supply, checkpoints, series, feed, lease, metrics, shutdown
-        )
+        trainer = Trainer(config, settings, dataset, supply, checkpoints, series, feed, lease, metrics, shutdown)
         try:
             trainer.run()
         except (TrainingInterrupted, StaleFencingToken) as interruption:

@@ -136,9 +136,7 @@ class Trainer:
         supply: Supply | None,
     ) -> None:
         version = supply.version if supply is not None else None
-        state = TrainerState(
-            step=step, stage=stage.name, negatives_step=version.step if version is not None else None
-        )
+        state = TrainerState(step=step, stage=stage.name, negatives_step=version.step if version is not None else None)
         self._series.flush(step)
         self._checkpoints.publish(model, optimiser, state)
 

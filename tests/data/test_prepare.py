@@ -24,9 +24,7 @@ def words(tokens: np.ndarray) -> str:
     return " ".join(WORDS[token] for token in tokens)
 
 
-def test_passages_keep_their_order_ids_documents_and_tokens(
-    write_beir: WriteBeir, tokenizer: Tokenizer
-) -> None:
+def test_passages_keep_their_order_ids_documents_and_tokens(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
     _, dataset = prepared(write_beir(), tokenizer)
     passages = dataset.passages
     assert list(passages.ids) == ["p1", "p2", "p3"]
@@ -42,9 +40,7 @@ def test_passages_keep_their_order_ids_documents_and_tokens(
         passages.row_of("q1")
 
 
-def test_a_split_has_only_the_queries_that_are_judged_in_it(
-    write_beir: WriteBeir, tokenizer: Tokenizer
-) -> None:
+def test_a_split_has_only_the_queries_that_are_judged_in_it(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
     report, dataset = prepared(write_beir(), tokenizer)
     assert dataset.splits == ("train", "test")
     assert list(dataset.queries("train").ids) == ["q1", "q2"]
@@ -66,27 +62,21 @@ def test_all_positives_of_a_query_are_kept_and_queries_without_one_are_counted(
     assert report.counts["train_queries_without_positive"] == 1
 
 
-def test_texts_are_cut_to_max_tokens_but_documents_are_not(
-    write_beir: WriteBeir, tokenizer: Tokenizer
-) -> None:
+def test_texts_are_cut_to_max_tokens_but_documents_are_not(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
     _, dataset = prepared(write_beir(), tokenizer, max_tokens=2)
     assert words(dataset.passages.tokens[0]) == "title the"
     assert dataset.passages.documents[0]["text"] == "The cat sat"
     assert dataset.meta.max_tokens == 2
 
 
-def test_the_data_set_carries_what_an_encoder_needs_to_know(
-    write_beir: WriteBeir, tokenizer: Tokenizer
-) -> None:
+def test_the_data_set_carries_what_an_encoder_needs_to_know(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
     _, dataset = prepared(write_beir(), tokenizer)
     assert dataset.meta.special == tokenizer.special
     assert dataset.meta.tokenizer_sha256 == tokenizer.sha256
     assert dataset.meta.vocab_size == len(WORDS)
 
 
-def test_the_batch_size_does_not_change_a_byte(
-    write_beir: WriteBeir, tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_the_batch_size_does_not_change_a_byte(write_beir: WriteBeir, tokenizer: Tokenizer, tmp_path: Path) -> None:
     source = Beir(write_beir())
     one, many = tmp_path / "one", tmp_path / "many"
     prepare(source, tokenizer, one, batch=1)
@@ -96,9 +86,7 @@ def test_the_batch_size_does_not_change_a_byte(
     assert all((one / file).read_bytes() == (many / file).read_bytes() for file in files)
 
 
-def test_progress_tells_what_is_being_written_and_how_far(
-    write_beir: WriteBeir, tokenizer: Tokenizer
-) -> None:
+def test_progress_tells_what_is_being_written_and_how_far(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
     seen: list[tuple[str, int]] = []
     prepared(write_beir(), tokenizer, batch=2, progress=lambda what, done: seen.append((what, done)))
     assert seen == [("passages", 2), ("passages", 3), ("train queries", 2), ("test queries", 1)]
@@ -212,9 +200,7 @@ def test_a_data_set_of_another_format_is_refused(write_beir: WriteBeir, tokenize
 
 
 @pytest.mark.skipif(not TLDR_MINI.is_dir(), reason="needs the shared data sets")
-def test_a_real_data_set_has_the_counts_that_its_description_states(
-    tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_a_real_data_set_has_the_counts_that_its_description_states(tokenizer: Tokenizer, tmp_path: Path) -> None:
     report = prepare(Beir(TLDR_MINI), tokenizer, tmp_path / "out")
     assert report.counts["passages"] == 2000
     assert (report.counts["dev_queries"], report.counts["test_queries"]) == (1069, 777)

@@ -37,16 +37,12 @@ def test_padded_positives_have_a_line_a_query_in_the_order_asked_for() -> None:
 
 @settings(deadline=None)
 @given(judged=TRIPLES, grade=st.integers(0, 3), rows=st.lists(st.integers(0, 5), max_size=8))
-def test_padded_positives_agree_with_positives(
-    judged: dict[tuple[int, int], int], grade: int, rows: list[int]
-) -> None:
+def test_padded_positives_agree_with_positives(judged: dict[tuple[int, int], int], grade: int, rows: list[int]) -> None:
     qrels = build(6, [(*pair, value) for pair, value in judged.items()])
     padded = qrels.padded_positives(np.array(rows, np.int64), grade)
     assert padded.dtype == np.int64
     for line, row in zip(padded, rows, strict=True):
-        expected = sorted(
-            passage for (query, passage), value in judged.items() if query == row and value >= grade
-        )
+        expected = sorted(passage for (query, passage), value in judged.items() if query == row and value >= grade)
         assert line[line >= 0].tolist() == expected == qrels.positives(row, grade).tolist()
         assert (line[len(expected) :] == -1).all()
 

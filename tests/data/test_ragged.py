@@ -18,9 +18,7 @@ def write(folder: Path, rows: list[list[int]], dtype: type = np.uint16) -> Ragge
 
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(TOKENS, max_size=20))
-def test_what_is_written_is_what_is_read(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]
-) -> None:
+def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]) -> None:
     ragged = write(tmp_path_factory.mktemp("ragged"), rows)
     assert [ragged[row].tolist() for row in range(len(ragged))] == rows
     assert ragged.lengths.tolist() == [len(row) for row in rows]

@@ -14,9 +14,7 @@ def folder(tmp_path: Path) -> Path:
     backend = word_backend()
     backend.enable_truncation(4)
     backend.enable_padding(length=4)
-    PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(
-        tmp_path
-    )
+    PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -44,9 +42,7 @@ def test_a_tokenizer_without_special_tokens_surrounds_a_text_with_nothing() -> N
     assert Tokenizer(backend, pad_id=0).special == SpecialTokens((), (), 0)
 
 
-def test_the_hash_names_the_token_ids_and_ignores_truncation_and_the_folder(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_hash_names_the_token_ids_and_ignores_truncation_and_the_folder(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert Tokenizer.load(copy).sha256 == Tokenizer.load(folder).sha256
     renumbered = word_backend((*WORDS[:4], *WORDS[:3:-1]))

@@ -125,9 +125,7 @@ class TestServer:
     def test_a_trainer_that_was_replaced_is_refused(self) -> None:
         with serving() as (server, target), connected(target) as stub:
             server.announce(checkpoint(200, fencing_token=5))
-            with pytest.raises(
-                StaleFencingToken, match=r"checkpoint 300 has fencing token 4, but 200 .* with 5"
-            ):
+            with pytest.raises(StaleFencingToken, match=r"checkpoint 300 has fencing token 4, but 200 .* with 5"):
                 server.announce(checkpoint(300, fencing_token=4))
             assert next_checkpoint(watch(stub)) == 200
 
@@ -250,9 +248,7 @@ class TestWatcher:
             assert watcher.wait_newer(-1, timeout=10) == checkpoint(100)
             assert threading.active_count() == before + 1
 
-    def test_a_store_that_does_not_answer_is_logged_and_asked_again(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_store_that_does_not_answer_is_logged_and_asked_again(self, caplog: pytest.LogCaptureFixture) -> None:
         answers: list[AnceError | OSError | ArtifactRef] = [
             AnceError("store s3://b is unreachable"),
             OSError("reset"),
@@ -314,9 +310,7 @@ class TestWatcher:
     def test_stopping_leaves_no_thread(self, trainer_is_there: bool) -> None:
         with serving() as (_, target):
             before = threading.active_count()
-            watcher = CheckpointWatcher(
-                target if trainer_is_there else f"{HOST}:1", "demo", nothing_published
-            )
+            watcher = CheckpointWatcher(target if trainer_is_there else f"{HOST}:1", "demo", nothing_published)
             watcher.start()
             if trainer_is_there:
                 eventually(lambda: watcher.trainer_step is not None)

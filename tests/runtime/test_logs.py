@@ -70,9 +70,7 @@ def test_an_exception_stays_on_the_one_json_line() -> None:
 def test_a_text_line_shows_fields_as_key_value() -> None:
     stream = io.StringIO()
     logs.configure("trainer", "text", stream=stream, run="demo")
-    logs.get_logger("services.trainer").info(
-        "step done", extra={"step": 3, "loss": 0.123456, "stage": "warm up"}
-    )
+    logs.get_logger("services.trainer").info("step done", extra={"step": 3, "loss": 0.123456, "stage": "warm up"})
 
     assert stream.getvalue()[9:] == "INFO    trainer: step done  step=3 loss=0.1235 stage='warm up'\n"
 

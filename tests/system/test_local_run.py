@@ -42,9 +42,7 @@ def children(parent: int) -> dict[str, int]:
 
 
 def records(store: Store, layout: RunLayout) -> list[dict[str, object]]:
-    return [
-        json.loads(line) for key in sorted(store.list(layout.all_series)) for line in store.read(key).splitlines()
-    ]
+    return [json.loads(line) for key in sorted(store.list(layout.all_series)) for line in store.read(key).splitlines()]
 
 
 def assert_result(prepared: Prepared, run: str) -> None:

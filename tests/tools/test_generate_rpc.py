@@ -25,9 +25,7 @@ def test_a_changed_proto_is_drift_that_names_the_files_and_the_remedy(
     assert "Run `python tools/generate_rpc.py`" in message
 
 
-def test_a_missing_and_a_left_over_module_are_drift(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_and_a_left_over_module_are_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--output", str(tmp_path)]) == 0
     assert main(["--check", "--output", str(tmp_path)]) == 0
     (tmp_path / "checkpoint_pb2.pyi").rename(tmp_path / "status_pb2.pyi")

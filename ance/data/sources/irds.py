@@ -56,25 +56,15 @@ class IrDatasets:
 def _split_ids(dataset_id: str) -> dict[str, str]:
     prefix = f"{dataset_id}/"
     family = [one for one in ir_datasets.registry if one.startswith(prefix)]
-    ids = {
-        one.removeprefix(prefix): one
-        for one in family
-        if "/" not in one.removeprefix(prefix) and _judged(one)
-    }
+    ids = {one.removeprefix(prefix): one for one in family if "/" not in one.removeprefix(prefix) and _judged(one)}
     if not ids and _judged(dataset_id):
         return {"test": dataset_id}
     if not ids:
-        known = (
-            f"its parts are {', '.join(family[:10])}" if family else "see https://ir-datasets.com for the ids"
-        )
-        raise AnceError(
-            f"ir_datasets:{dataset_id}: no such id with documents, queries and judgements; {known}"
-        )
+        known = f"its parts are {', '.join(family[:10])}" if family else "see https://ir-datasets.com for the ids"
+        raise AnceError(f"ir_datasets:{dataset_id}: no such id with documents, queries and judgements; {known}")
     handlers = [ir_datasets.load(one).docs_handler() for one in ids.values()]
     if any(handler != handlers[0] for handler in handlers):
-        raise AnceError(
-            f"ir_datasets:{dataset_id}: a group of data sets; choose one: {', '.join(ids.values())}"
-        )
+        raise AnceError(f"ir_datasets:{dataset_id}: a group of data sets; choose one: {', '.join(ids.values())}")
     usual = [split for split in USUAL_SPLITS if split in ids]
     return {split: ids[split] for split in usual + sorted(ids.keys() - usual)}
 
@@ -94,17 +84,13 @@ def _read(dataset_id: str, entity: str, convert: Callable[[Any], T]) -> Iterator
             yield Located(convert(record), f"ir_datasets:{dataset_id} {entity} {number}")
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise AnceError(
-            f"ir_datasets:{dataset_id}: {entity} could not be read or downloaded: {reason}"
-        ) from error
+        raise AnceError(f"ir_datasets:{dataset_id}: {entity} could not be read or downloaded: {reason}") from error
 
 
 def _passage(document: Any) -> Passage:
     for field in ("text", "body"):
         if hasattr(document, field):
-            return Passage(
-                document.doc_id, getattr(document, "title", None) or "", getattr(document, field) or ""
-            )
+            return Passage(document.doc_id, getattr(document, "title", None) or "", getattr(document, field) or "")
     return Passage(document.doc_id, "", document.default_text())
 
 

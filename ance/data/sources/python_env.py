@@ -53,9 +53,7 @@ class PythonEnv:
         installed = installed_packages(search_path)
         for name in packages:
             if name not in installed:
-                raise AnceError(
-                    f"python-env: no source of package '{name}'; there is: {', '.join(sorted(installed))}"
-                )
+                raise AnceError(f"python-env: no source of package '{name}'; there is: {', '.join(sorted(installed))}")
         self._packages = {name: installed[name] for name in packages or installed}
         self._limit = passages
         self._unreadable: list[str] = []
@@ -125,9 +123,7 @@ class PythonEnv:
             return
         for name, query, code, line in definitions:
             qualified = f"{module.name}.{name}"
-            yield _Pair(
-                package, split, Located(Passage(qualified, qualified, code), f"{module.where}:{line}"), query
-            )
+            yield _Pair(package, split, Located(Passage(qualified, qualified, code), f"{module.where}:{line}"), query)
 
 
 def _query_id(pair: _Pair) -> str:

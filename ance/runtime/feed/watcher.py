@@ -89,9 +89,7 @@ class CheckpointWatcher:
         for thread in self._threads:
             thread.join()
 
-    def wait_newer(
-        self, than_step: int, timeout: float, stop: Callable[[], bool] | None = None
-    ) -> ArtifactRef | None:
+    def wait_newer(self, than_step: int, timeout: float, stop: Callable[[], bool] | None = None) -> ArtifactRef | None:
         """Wait for a checkpoint newer than `than_step` (-1: any).
 
         Returns:
@@ -147,9 +145,7 @@ class CheckpointWatcher:
     def _follow(self, stub: CheckpointServiceStub) -> None:
         """Read one stream to its end, however it ends."""
         newest = self._newest
-        request = pb.WatchCheckpointsRequest(
-            run_id=self._run_id, after_step=-1 if newest is None else newest.step
-        )
+        request = pb.WatchCheckpointsRequest(run_id=self._run_id, after_step=-1 if newest is None else newest.step)
         with self._calling:
             if self._stopping.is_set():
                 return

@@ -33,9 +33,7 @@ class Family:
             counter.labels(*values)
         return counter
 
-    def histogram(
-        self, what: str, text: str, buckets: tuple[float, ...], **labels: tuple[str, ...]
-    ) -> Histogram:
+    def histogram(self, what: str, text: str, buckets: tuple[float, ...], **labels: tuple[str, ...]) -> Histogram:
         """A histogram with upper bounds `buckets`, in the unit of the name."""
         name = f"{self._prefix}_{what}"
         histogram = Histogram(name, text, tuple(labels), registry=self._registry, buckets=buckets)

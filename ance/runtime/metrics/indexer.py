@@ -36,7 +36,5 @@ class IndexerMetrics:
         queue = Family("queue", self.registry)
         self.queue_waiting = queue.gauge("waiting", "Tasks that no worker has.")
         self.queue_pending = queue.gauge("pending", "Tasks that a worker has.")
-        self.queue_oldest_age_seconds = queue.gauge(
-            "oldest_age_seconds", "Age of the oldest unfinished task."
-        )
+        self.queue_oldest_age_seconds = queue.gauge("oldest_age_seconds", "Age of the oldest unfinished task.")
         self.queue_dead = queue.gauge("dead", "Dead letters: tasks that failed on every delivery.")

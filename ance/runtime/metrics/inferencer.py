@@ -25,9 +25,7 @@ class InferencerMetrics:
         self.tasks = make.counter(
             "tasks", "Encode tasks by how they ended.", result=("done", "failed", "handed_back", "lost")
         )
-        self.task_duration_seconds = make.histogram(
-            "task_duration_seconds", "Time of one encode task.", buckets.FILES
-        )
+        self.task_duration_seconds = make.histogram("task_duration_seconds", "Time of one encode task.", buckets.FILES)
         self.busy = make.gauge("busy", "1 while a task is in hand.", start=0)
         self.checkpoint_step = make.gauge("checkpoint_step", "Step of the checkpoint loaded last.")
         self.checkpoint_load_seconds = make.histogram(

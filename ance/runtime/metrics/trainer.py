@@ -46,9 +46,7 @@ class TrainerMetrics:
         """Show which stage of training this is."""
         self.stage.info({"stage": name})
 
-    def observe_step(
-        self, *, step: int, loss: float, learning_rate: float, seconds: float, tokens: int
-    ) -> None:
+    def observe_step(self, *, step: int, loss: float, learning_rate: float, seconds: float, tokens: int) -> None:
         """Show an optimiser step: `step` counts it in, `tokens` are those it trained on."""
         self.step.set(step)
         self.loss.set(loss)

@@ -93,9 +93,7 @@ def test_a_malformed_judgement_is_reported(write_beir: WriteBeir, row: str, deta
 
 
 def test_a_missing_folder_or_file_is_an_error_that_says_what_belongs_there(write_beir: WriteBeir) -> None:
-    with pytest.raises(
-        AnceError, match=r"/nowhere: no such folder.*expected corpus.jsonl, queries.jsonl and qrels"
-    ):
+    with pytest.raises(AnceError, match=r"/nowhere: no such folder.*expected corpus.jsonl, queries.jsonl and qrels"):
         Beir(Path("/nowhere"))
     folder = write_beir()
     (folder / "queries.jsonl").unlink()

@@ -60,9 +60,7 @@ class Qrels(BaseQrels):
         return self
 
 
-CATS = Docs(
-    TitledDoc("p1", "Cats", "The cat sat"), GenericDoc("p2", "The dog ran"), FieldedDoc("p3", "A fish swam")
-)
+CATS = Docs(TitledDoc("p1", "Cats", "The cat sat"), GenericDoc("p2", "The dog ran"), FieldedDoc("p3", "A fish swam"))
 Register = Callable[[Mapping[str, Dataset]], None]
 
 
@@ -94,9 +92,7 @@ def test_ids_below_the_given_one_are_splits_of_its_documents(register: Register)
         Located(Passage("p3", "", "A fish swam"), "ir_datasets:pets/train docs 3"),
     ]
     assert list(source.queries("dev")) == [Located(Query("q1", "who sat"), "ir_datasets:pets/dev queries 1")]
-    assert list(source.judgements("dev")) == [
-        Located(Judgement("q1", "p1", 2), "ir_datasets:pets/dev qrels 1")
-    ]
+    assert list(source.judgements("dev")) == [Located(Judgement("q1", "p1", 2), "ir_datasets:pets/dev qrels 1")]
 
 
 def test_a_family_whose_parent_is_no_data_set_is_found_by_its_prefix(register: Register) -> None:
@@ -126,9 +122,7 @@ def test_an_unknown_id_or_one_without_judgements_is_an_error(register: Register)
 
 def test_a_failed_download_is_an_error_that_names_the_data_set(register: Register) -> None:
     register({"pets": judged(qrels=Qrels(ConnectionError("connection refused")))})
-    with pytest.raises(
-        AnceError, match="ir_datasets:pets: qrels could not be read or downloaded: connection refused"
-    ):
+    with pytest.raises(AnceError, match="ir_datasets:pets: qrels could not be read or downloaded: connection refused"):
         list(IrDatasets("pets").judgements("test"))
 
 

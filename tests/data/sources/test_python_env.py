@@ -107,9 +107,7 @@ def test_the_same_packages_give_the_same_corpus(install: Install, site: Path, tm
 
 
 def test_no_more_modules_are_parsed_than_are_needed(install: Install, site: Path) -> None:
-    install(
-        "big", {f"big/m{number}.py": function(number) if number == 7 else "def (" for number in range(200)}
-    )
+    install("big", {f"big/m{number}.py": function(number) if number == 7 else "def (" for number in range(200)})
     source = PythonEnv(1, search_path=[str(site)])
     assert len(list(source.passages())) == 1
     assert 0 < len(source.provenance["unreadable"]) < 199

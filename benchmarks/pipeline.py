@@ -1,0 +1,145 @@
+"""A refresh pipeline for benchmarks: real Redis, indexer and inferencers, and this process as the trainer."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ance.cli.prepare import prepare_dataset
+from ance.cli.stack import LOCAL, free_port
+from ance.cli.supervisor import ProcessSpec, Supervisor, python_service
+from ance.data.dataset import Dataset
+from ance.model.bi_encoder import BiEncoder
+from ance.model.encoding import TextEncoder
+from ance.runtime.artifacts import fetch, publish
+from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
+from ance.runtime.feed import CheckpointServer
+from ance.runtime.layout import RunLayout
+from ance.runtime.local_redis import server_command
+from ance.runtime.store import Store
+
+START_SECONDS = 120.0
+SETTLE_SECONDS = 15.0
+
+
+@dataclass
+class Pipeline:
+    """Publishes checkpoints and waits for what the services make of them."""
+
+    config: RunConfig
+    store: Store
+    feed: CheckpointServer
+    supervisor: Supervisor
+    environment: dict[str, str]
+    folder: Path
+    model: BiEncoder
+    layout: RunLayout = field(init=False)
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        self.layout = RunLayout(self.config.run)
+
+    def add_inferencer(self, name: str) -> None:
+        """Start an inferencer; see `settle`."""
+        environment = {**self.environment, "ANCE_METRICS_PORT": str(free_port())}
+        self.supervisor.start(python_service(name, "services.inferencer", environment))
+
+    def remove_inferencer(self, name: str) -> None:
+        """Stop an inferencer."""
+        self.supervisor.remove(name)
+
+    def settle(self) -> None:
+        """Let processes that have just come or gone finish doing so."""
+        time.sleep(SETTLE_SECONDS)
+        self.refresh()
+
+    def refresh(self) -> dict[str, Any]:
+        """Publish a checkpoint, wait for its version, return the record of the refresh."""
+        self.step += 1
+        staging = Path(tempfile.mkdtemp(dir=self.folder))
+        self.model.save(staging / "checkpoint")
+        ref: ArtifactRef = publish(
+            self.store,
+            self.layout.checkpoint(self.step),
+            staging / "checkpoint",
+            kind=Kind.CHECKPOINT,
+            run_id=self.config.run,
+            step=self.step,
+            pointer=self.layout.pointer("checkpoint"),
+        )
+        self.feed.announce(ref)
+        key = self.layout.refresh_record(self.step)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.store.exists(key):
+            self.supervisor.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no version of step {self.step} after {START_SECONDS:.0f} s")
+            time.sleep(0.05)
+        record: dict[str, Any] = json.loads(self.store.read(key))
+        return record
+
+    def encode_seconds(self) -> float:
+        """Time to encode the rows of a refresh in this process, one thread: the least a refresh can take."""
+        torch.set_num_threads(1)
+        dataset = Dataset.open(fetch(self.store, self.layout.dataset(self.config.dataset), self.folder))
+        model, encoding = self.config.model, self.config.encoding
+        folder = fetch(self.store, self.layout.checkpoint(self.step), self.folder)
+        encoder = TextEncoder.load(folder, dtype=encoding.dtype, token_budget=encoding.token_budget)
+        parts = [
+            (dataset.queries("train"), model.max_query_tokens),
+            (dataset.queries("dev"), model.max_query_tokens),
+            (dataset.passages, model.max_passage_tokens),
+        ]
+        began = time.perf_counter()
+        for texts, max_tokens in parts:
+            for start in range(0, len(texts), encoding.shard_size):
+                stop = min(start + encoding.shard_size, len(texts))
+                encoder.encode_rows(texts.tokens, start, stop, max_tokens)
+        return time.perf_counter() - began
+
+
+@contextmanager
+def pipeline(config: RunConfig, dataset: str) -> Iterator[Pipeline]:
+    """Prepare the data set and start Redis and an indexer, all on this machine with one thread each."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        url = f"file://{folder / 'store'}"
+        prepare_dataset(dataset, url, config.model.name_or_path, name=config.dataset)
+        store = Store.open(url)
+        store.write_new(RunLayout(config.run).run_yaml, yaml.safe_dump(config.model_dump(mode="json")).encode())
+        redis_port = free_port()
+        supervisor = Supervisor(folder / "logs")
+        feed = CheckpointServer(0, config.run, host=LOCAL)
+        port = feed.start()
+        environment = {
+            "ANCE_STORE": url,
+            "ANCE_RUN": config.run,
+            "ANCE_REDIS_URL": f"redis://{LOCAL}:{redis_port}/0",
+            "ANCE_CACHE_DIR": str(folder),
+            "ANCE_LOG_FORMAT": "json",
+            "ANCE_FEED": f"{LOCAL}:{port}",
+            "ANCE_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        try:
+            redis = ProcessSpec("redis", server_command(redis_port, folder), stops_last=True)
+            supervisor.start(redis)
+            own = {**environment, "ANCE_METRICS_PORT": str(free_port())}
+            supervisor.start(python_service("indexer", "services.indexer", own))
+            yield Pipeline(config, store, feed, supervisor, environment, folder, BiEncoder.start(config.model))
+        finally:
+            supervisor.stop()
+            feed.stop()
+
+
+def offline() -> None:
+    """Models are folders here: no library need ask a hub."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")

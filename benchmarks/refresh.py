@@ -1,0 +1,67 @@
+"""A refresh against encoding alone: what mining, indexing and publishing cost on top of the encoder.
+
+From the first task to published negatives with one inferencer, over the time in which one process encodes the same
+rows. One thread each.
+
+python -m benchmarks.refresh [--dataset python-env:passages=8000 | beir:FOLDER] [--json]
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.harness import Result, machine
+from benchmarks.negatives import DEMO, load_config
+from benchmarks.pipeline import offline, pipeline
+
+GOAL = round(1 / 1.1, 3)
+"""At most 10 % on top of encoding."""
+SETTINGS = {
+    "model.max_passage_tokens": "128",
+    "training.warmup.steps": "0",
+    "training.ance.steps": "1000000",
+    "encoding.shard_size": "512",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> Result:
+    """Measure, print, and return the result. The figures are seconds."""
+    parser = argparse.ArgumentParser(prog="benchmarks.refresh", description=__doc__)
+    parser.add_argument("--dataset", default="python-env:passages=8000", help="as for `ance prepare`")
+    parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    offline()
+    config = load_config(options.config, SETTINGS)
+    refreshes, encodings, merges = [], [], []
+    with pipeline(config, options.dataset) as running:
+        running.add_inferencer("inferencer-0")
+        running.refresh()  # the first waits for the inferencer to start
+        for _ in range(options.pairs):
+            record = running.refresh()
+            refreshes.append(record["refresh_seconds"])
+            merges.append(record["merge_seconds"] + record["negatives_seconds"])
+            encodings.append(running.encode_seconds())
+    ratios = [encoding / refresh for encoding, refresh in zip(encodings, refreshes, strict=True)]
+    ratio = median(encodings) / median(refreshes)
+    result = Result(
+        name="refresh",
+        peer="encoding the same rows in one process",
+        ours=median(refreshes),
+        theirs=median(encodings),
+        ratio=ratio,
+        goal=GOAL,
+        holds=ratio >= GOAL,
+        n=options.pairs,
+        spread=(min(ratios), max(ratios)),
+        machine=machine(),
+        details={"unit": "s", "dataset": options.dataset, "rows": record["rows"], "mining_seconds": median(merges)},
+    )
+    print(result.to_json() if options.json else result.line())
+    return result
+
+
+if __name__ == "__main__":
+    main()
