@@ -13,10 +13,10 @@ NAMES = ("encode", "mining", "negatives", "refresh", "scaling")
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(NAMES)}.")],
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(NAMES)}.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
-    """Run one benchmark: our figure over its peer's, both taken in this run.
+    """Measure one claim of the README: our figure over its peer's, both taken in this run.
 
     `python -m benchmarks.NAME --help` lists its options.
     """
@@ -27,4 +27,8 @@ def bench(
     if not (root / "benchmarks" / f"{name}.py").is_file():
         raise AnceError("benchmarks run from a source checkout: clone the repository and install it with -e")
     sys.path.insert(0, str(root))
-    importlib.import_module(f"benchmarks.{name}").main(["--json"] if as_json else [])
+    try:
+        module = importlib.import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        raise AnceError(f"benchmark '{name}' needs {error.name}: run `pip install -e '.[cpu,demo,dev]'`") from error
+    module.main(["--json"] if as_json else [])

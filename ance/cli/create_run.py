@@ -1,5 +1,8 @@
 """A new run in the store, or the continuation of one."""
 
+import yaml
+
+from ance.cli.models import resolve_model
 from ance.errors import AnceError
 from ance.runtime.artifacts import read_manifest
 from ance.runtime.contracts import RunConfig
@@ -11,6 +14,8 @@ from ance.runtime.store import Store
 def create_run(store: Store, text: str, source: str) -> RunConfig:
     """Store a run's configuration verbatim; a run that exists already is continued if it is the same.
 
+    Only the model name `minilm` is replaced, by the folder it stands for on this machine.
+
     Args:
         text: the configuration, YAML.
         source: where it came from, for errors.
@@ -19,7 +24,7 @@ def create_run(store: Store, text: str, source: str) -> RunConfig:
         AnceError: the configuration is not valid, its data set is not in the store, or a run of the same name
             has another configuration.
     """
-    config = RunConfig.parse(text, source)
+    text, config = resolve(text, source)
     store.check_writable()
     layout = RunLayout(config.run)
     require_dataset(store, config, source)
@@ -28,9 +33,25 @@ def create_run(store: Store, text: str, source: str) -> RunConfig:
         if existing.sha256 != config.sha256:
             raise AnceError(
                 f"{source}: run '{config.run}' exists in {store.url} with another configuration; "
-                f"choose another name for key 'run', or delete {layout.root}"
+                f"choose another name for key 'run', or delete {layout.root} there"
             )
     return config
+
+
+def resolve(text: str, source: str) -> tuple[str, RunConfig]:
+    """A configuration with the folder of its model instead of the name `minilm`, as text and parsed.
+
+    Raises:
+        AnceError: the configuration is not valid.
+    """
+    config = RunConfig.parse(text, source)
+    model = resolve_model(config.model.name_or_path)
+    if model == config.model.name_or_path:
+        return text, config
+    values = yaml.safe_load(text)
+    values["model"]["name_or_path"] = model
+    resolved = yaml.safe_dump(values, sort_keys=False)
+    return resolved, RunConfig.parse(resolved, source)
 
 
 def require_dataset(store: Store, config: RunConfig, source: str) -> None:
@@ -47,4 +68,7 @@ def require_dataset(store: Store, config: RunConfig, source: str) -> None:
         )
     splits = read_manifest(store, key).stats.get("splits", [])
     if "train" not in splits:
-        raise AnceError(f"{source}: dataset '{config.dataset}' has no train split; its splits: {splits}")
+        raise AnceError(
+            f"{source}: dataset '{config.dataset}' has no train split, only: {', '.join(splits) or 'none'}; "
+            "prepare one that has"
+        )

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ance.errors import AnceError
+
+if TYPE_CHECKING:
+    from ance.data.prepare import PrepareReport
 
 
 def prepare(
@@ -28,7 +31,8 @@ def prepare(
     ] = False,
 ) -> None:
     """Read a data set, tokenise it and publish it in the store as datasets/NAME."""
-    prepare_dataset(dataset, store, model, name=name, max_tokens=max_tokens, skip_invalid=skip_invalid)
+    report = prepare_dataset(dataset, store, model, name=name, max_tokens=max_tokens, skip_invalid=skip_invalid)
+    print(describe(report, name or report.name))
 
 
 def prepare_dataset(
@@ -39,12 +43,14 @@ def prepare_dataset(
     name: str | None = None,
     max_tokens: int = 512,
     skip_invalid: bool = False,
-) -> str:
-    """Prepare and publish a data set unless the store has it already; returns its name in the store.
+) -> "PrepareReport":
+    """Prepare a data set and publish it, with progress on stderr.
 
     Raises:
-        AnceError: a record is not usable, the source does not exist, or the store is not writable.
+        AnceError: a record is not usable, the source does not exist, the store is not writable, or it holds a
+            data set of that name.
     """
+    from ance.cli.counts import Counts
     from ance.cli.models import resolve_model
     from ance.data.open_source import open_source
     from ance.data.prepare import prepare as write_dataset
@@ -67,9 +73,10 @@ def prepare_dataset(
     # Staged on the store's own file system where it is a folder: publishing then is a link, not a copy.
     with TemporaryDirectory(dir=local.parent if local is not None else None, prefix=".preparing-") as staging:
         folder = Path(staging) / "dataset"
-        report = write_dataset(
-            source, tokenizer, folder, max_tokens=max_tokens, skip_invalid=skip_invalid, progress=_show
-        )
+        with Counts() as counts:
+            report = write_dataset(
+                source, tokenizer, folder, max_tokens=max_tokens, skip_invalid=skip_invalid, progress=counts.show
+            )
         publish(
             store,
             prefix,
@@ -83,12 +90,16 @@ def prepare_dataset(
             stats={"splits": list(source.splits()), "counts": report.counts, **report.provenance},
             pointer=None,
         )
-    print(f"{prefix}: " + ", ".join(f"{count} {what}" for what, count in report.counts.items()))
-    for reason, invalid in report.invalid.items():
-        print(f"skipped {invalid.records}: {reason}, first at {invalid.first}")
-    print(f"prepared in {report.seconds:.1f} s")
-    return name or source.name
+    return report
 
 
-def _show(what: str, done: int) -> None:
-    print(f"  {what}: {done}", end="\r", flush=True)
+def describe(report: "PrepareReport", name: str) -> str:
+    """What was prepared and what was left out, a line each."""
+    counts = report.counts
+    lines = [f"datasets/{name}: {counts['passages']} passages, prepared in {report.seconds:.1f} s"]
+    for split in (key.removesuffix("_queries") for key in counts if key.endswith("_queries")):
+        line = f"  {split}: {counts[f'{split}_queries']} queries, {counts[f'{split}_judgements']} judgements"
+        without = counts[f"{split}_queries_without_positive"]
+        lines.append(line + (f", {without} queries without a positive" if without else ""))
+    lines += [f"  skipped {left.records}: {reason}, first {left.first}" for reason, left in report.invalid.items()]
+    return "\n".join(lines)

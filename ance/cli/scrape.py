@@ -1,10 +1,10 @@
 """What the services say of themselves on /metrics, read the way Prometheus reads it."""
 
 import math
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.error import URLError
+from http.client import HTTPException
+from urllib.request import ProxyHandler, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -34,9 +34,10 @@ class Samples:
 def scrape(url: str) -> Samples:
     """Read one /metrics page. A process that is starting or gone gives an empty answer, not an error."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+        # A proxy of the environment is for the world outside, not for this machine.
+        with build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT_SECONDS) as response:
             text = response.read().decode()
-    except (URLError, OSError):
+    except (OSError, HTTPException):
         return Samples()
     return Samples(
         {

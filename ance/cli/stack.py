@@ -1,8 +1,10 @@
 """The system on one machine: which processes, with which environment."""
 
+import errno
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,7 @@ class Stack:
     processes: tuple[ProcessSpec, ...]
     metrics: dict[str, str]
     search_url: str
+    redis_url: str
 
 
 def plan_stack(options: StackOptions) -> Stack:
@@ -43,12 +46,14 @@ def plan_stack(options: StackOptions) -> Stack:
     Raises:
         AnceError: the search port is taken.
     """
-    require_free_port(options.search_port)
-    redis_port, feed_port = free_port(), free_port()
+    if options.search:
+        require_free_port(options.search_port)
+    redis_port, feed_port, *metrics_ports = free_ports(5 + options.inferencers, apart_from=options.search_port)
+    redis_url = options.redis_url or f"redis://{LOCAL}:{redis_port}/0"
     common = {
         "ANCE_STORE": options.store,
         "ANCE_RUN": options.run,
-        "ANCE_REDIS_URL": options.redis_url or f"redis://{LOCAL}:{redis_port}/0",
+        "ANCE_REDIS_URL": redis_url,
         "ANCE_LOG_FORMAT": "json",
         "ANCE_CACHE_DIR": str(options.folder / "cache"),
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "0"),
@@ -57,14 +62,14 @@ def plan_stack(options: StackOptions) -> Stack:
     }
     feed = {"ANCE_FEED": f"{LOCAL}:{feed_port}", "ANCE_POLL_SECONDS": "5"}
     cores = len(os.sched_getaffinity(0))
-    trainer_threads = max(1, cores - options.inferencers)
-    inferencer_threads = max(1, (cores - trainer_threads) // options.inferencers)
+    inferencer_threads = max(1, cores // 2 // options.inferencers)
+    trainer_threads = max(1, cores - inferencer_threads * options.inferencers)
 
     processes: list[ProcessSpec] = []
     metrics: dict[str, str] = {}
 
     def service(name: str, module: str, threads: int, own: Mapping[str, str], *, ends: bool = False) -> None:
-        port = free_port()
+        port = metrics_ports.pop()
         metrics[name] = f"http://{LOCAL}:{port}/metrics"
         environment = {**common, "ANCE_METRICS_PORT": str(port), "ANCE_THREADS": str(threads), **own}
         processes.append(python_service(name, module, environment, runs_to_an_end=ends))
@@ -86,14 +91,22 @@ def plan_stack(options: StackOptions) -> Stack:
     if options.search:
         search = {"ANCE_HOST": LOCAL, "ANCE_PORT": str(options.search_port), "ANCE_POLL_SECONDS": "1"}
         service("search", "services.search_api", 1, search)
-    return Stack(tuple(processes), metrics, f"http://{LOCAL}:{options.search_port}")
+    return Stack(tuple(processes), metrics, f"http://{LOCAL}:{options.search_port}", redis_url)
 
 
 def free_port() -> int:
     """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOCAL, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int, *, apart_from: int = 0) -> list[int]:
+    """Different ports of the loopback interface that nobody listens on now, without `apart_from`."""
+    with ExitStack() as held:  # all at once, or the same port could come twice
+        probes = [held.enter_context(socket.socket()) for _ in range(count + 1)]
+        for probe in probes:
+            probe.bind((LOCAL, 0))
+        ports = [int(probe.getsockname()[1]) for probe in probes]
+    return [port for port in ports if port != apart_from][:count]
 
 
 def require_free_port(port: int) -> None:
@@ -103,6 +116,8 @@ def require_free_port(port: int) -> None:
         try:
             probe.bind((LOCAL, port))
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise AnceError(f"port {port} on {LOCAL}: {error.strerror}; choose another with --port") from error
             raise AnceError(
                 f"port {port} on {LOCAL} is taken by another program: stop it or choose another with --port"
             ) from error

@@ -56,9 +56,11 @@ def read(path: Path) -> str:
         AnceError: it can't be read.
     """
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnceError(f"{path}: the configuration can't be read: {error}") from error
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise AnceError(f"{path}: the configuration can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise AnceError(f"{path}: the configuration is not a UTF-8 text: {error}") from error
 
 
 def start(

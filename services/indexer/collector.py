@@ -71,7 +71,8 @@ class Collector:
 
         Raises:
             PassInterrupted: shutdown was requested or this process no longer leads.
-            AnceError: a task failed on every delivery and after `dead_letter_retries` re-queues.
+            AnceError: a task failed on every delivery and after `dead_letter_retries` re-queues, or what is
+                stored is not the shard's vectors.
         """
         missing = {task.id: task for task in tasks}
         retries: Counter[str] = Counter()
@@ -80,8 +81,7 @@ class Collector:
         self._metrics.refresh_shards.set(len(tasks))
         self._metrics.refresh_shards_done.set(0)
         while missing:
-            if self._shutdown.requested or self._lease.lost.is_set():
-                raise PassInterrupted
+            self._require_leadership()
             try:
                 if time.monotonic() >= next_reconcile:
                     self._enqueue(missing, retries)
@@ -100,9 +100,16 @@ class Collector:
                 self._shutdown.wait(BLOCK_SECONDS)
                 continue
             for task in finished:
+                self._require_leadership()  # a pass that is resumed may find hundreds finished
                 del missing[task.id]
                 self._metrics.refresh_shards_done.set(len(tasks) - len(missing))
                 yield self._read(task)
+
+    def _require_leadership(self) -> None:
+        if self._shutdown.requested:
+            raise PassInterrupted("shutdown was requested")
+        if self._lease.lost.is_set():
+            raise PassInterrupted("the lease is lost")
 
     def _enqueue(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> None:
         """Put every task without vectors into the queue, unless it is there; give dead ones another chance."""
@@ -126,15 +133,22 @@ class Collector:
 
     def _read(self, task: EncodeTask) -> FinishedShard:
         data = self._store.read(task.output_uri)
-        vectors = np.load(io.BytesIO(data), allow_pickle=False)
-        if vectors.shape[0] != task.stop - task.start or vectors.dtype != np.float32:
-            raise AnceError(
-                f"{task.output_uri}: expected {task.stop - task.start} float32 rows, found "
-                f"{vectors.dtype} {vectors.shape}; delete the file to have the shard encoded again"
-            )
+        vectors = self._vectors(task, data)
         path = task.output_uri.removeprefix(RunLayout(task.run_id).embeddings(task.step) + "/")
         entry = FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
         return FinishedShard(task, entry, vectors)
+
+    @staticmethod
+    def _vectors(task: EncodeTask, data: bytes) -> NDArray[np.float32]:
+        rows, remedy = task.stop - task.start, "delete the file to have the shard encoded again"
+        try:
+            vectors: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise AnceError(f"{task.output_uri}: not a .npy file ({error}); {remedy}") from error
+        if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype != np.float32:
+            found = f"{vectors.dtype} {vectors.shape}"
+            raise AnceError(f"{task.output_uri}: expected {rows} float32 rows, found {found}; {remedy}")
+        return vectors
 
     def _report_queue(self) -> None:
         counts = self._queue.counts()

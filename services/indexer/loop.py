@@ -36,7 +36,6 @@ class Indexer:
     def run(self) -> None:
         """Lead, or stand by to lead, until shutdown is requested or the run's last version is published."""
         while not self.shutdown.requested and not self._finished():
-            self.metrics.leader.set(0)
             floor = max((ref.fencing_token for ref in self._pointers()), default=0)
             token = self.lease.acquire(floor, stop=lambda: self.shutdown.requested)
             if token is None:
@@ -48,6 +47,7 @@ class Indexer:
             except (PassInterrupted, StaleFencingToken) as interruption:
                 log.info("pass interrupted, the next leader continues it: %s", interruption)
             finally:
+                self.metrics.leader.set(0)
                 self.lease.release()
 
     def _lead(self) -> None:

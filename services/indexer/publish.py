@@ -12,12 +12,15 @@ from ance.data.dataset import Dataset
 from ance.evaluation.metrics import measure
 from ance.evaluation.overlap import overlap
 from ance.negatives.mined import MinedNegatives, mine
-from ance.runtime.artifacts import fetch, publish, publish_existing
+from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, publish, publish_existing
 from ance.runtime.contracts import ArtifactRef, FileEntry, Kind, Part, RunConfig
-from ance.runtime.layout import Pointer, RunLayout
+from ance.runtime.layout import Pointer, RunLayout, manifest_of
 from ance.runtime.lease import RunLease
+from ance.runtime.logs import get_logger
 from ance.runtime.store import Store
 from services.indexer.builder import RefreshBuilder
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +62,16 @@ class Publisher:
 
     def index(self, builder: RefreshBuilder, record: Mapping[str, Any]) -> None:
         """Publish the index with the record of its refresh as `eval.json`."""
+        # Kept when retention deletes the version: the history of a run costs a few hundred bytes a refresh.
+        self.store.write(self.layout.refresh_record(self.checkpoint.step), json.dumps(record).encode())
         with self._staging() as folder:
             builder.index.finish(folder)
             (folder / "eval.json").write_text(json.dumps(record, indent=1))
             stats = dict(record, dataset=self.config.dataset, checkpoint=self.checkpoint.model_dump(mode="json"))
             self._publish(folder, Kind.INDEX, self.layout.index, "index", stats)
-        # Kept when retention deletes the version: the history of a run costs a few hundred bytes a refresh.
-        self.store.write(self.layout.refresh_record(self.checkpoint.step), json.dumps(record).encode())
 
     def dev_metrics(self, builder: RefreshBuilder) -> dict[str, float]:
-        """Metrics of the dev split by exact search; empty without dev queries."""
-        if "dev" not in self.dataset.splits:
-            return {}
+        """Metrics of the dev split by exact search."""
         ids, _ = builder.ranking(Part.DEV_QUERIES)
         return measure(self.dataset.qrels("dev").head(len(ids)), ids)
 
@@ -107,13 +108,19 @@ class Publisher:
         ref = self.store.read_pointer(self.layout.pointer("negatives"))
         if ref is None or ref.step >= self.checkpoint.step:
             return None
-        return MinedNegatives.open(fetch(self.store, ref, self.cache))
+        return self._to_compare(ref)
 
     def _bm25(self) -> MinedNegatives | None:
         prefix = self.layout.bm25_negatives
-        if not self.store.exists(f"{prefix}/manifest.json"):
+        return self._to_compare(prefix) if self.store.exists(manifest_of(prefix)) else None
+
+    def _to_compare(self, source: ArtifactRef | str) -> MinedNegatives | None:
+        try:
+            return MinedNegatives.open(fetch(self.store, source, self.cache))
+        except (ArtifactNotFound, CorruptArtifact) as error:
+            # The overlap is a figure for people: no reason to stop a run.
+            log.warning("overlap not measured: %s", error, extra={"step": self.checkpoint.step})
             return None
-        return MinedNegatives.open(fetch(self.store, prefix, self.cache))
 
     @contextmanager
     def _staging(self) -> Iterator[Path]:

@@ -57,7 +57,7 @@ class Refresh:
         # Negatives first: the trainer waits for them, everything after this line is off its path.
         overlaps = publisher.negatives(builder) if rows[Part.TRAIN_QUERIES] else {}
         negatives_seconds = time.perf_counter() - collected
-        dev = publisher.dev_metrics(builder)
+        dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
         record: dict[str, Any] = {
             "step": checkpoint.step,
             "checkpoint_created_at": checkpoint.created_at,
@@ -70,12 +70,15 @@ class Refresh:
             "overlap": overlaps,
             "dev": dev,
         }
-        publisher.index(builder, record)
         publisher.embeddings(entries)
+        # Last: once the index is published, no leader comes back to this pass.
+        publisher.index(builder, record)
         self._report(record, vectors=rows[Part.PASSAGES])
 
     def _report(self, record: dict[str, Any], vectors: int) -> None:
         self.metrics.refreshes.inc()
+        encode_seconds = record["refresh_seconds"] - record["merge_seconds"] - record["negatives_seconds"]
+        self.metrics.phase_seconds.labels(phase="encode").set(encode_seconds)
         self.metrics.phase_seconds.labels(phase="merge").set(record["merge_seconds"])
         self.metrics.phase_seconds.labels(phase="negatives").set(record["negatives_seconds"])
         self.metrics.refresh_duration_seconds.observe(record["refresh_seconds"])

@@ -4,11 +4,11 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from ance.errors import AnceError
 from ance.model.encoding import TextEncoder
 from ance.runtime.artifacts import fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, EncodingConfig
 from ance.runtime.feed import CheckpointWatcher
-from ance.runtime.layout import MANIFEST
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.shutdown import Shutdown
@@ -34,23 +34,26 @@ class Encoders:
         self._device = device
         self._metrics = metrics
         self._loading = threading.Lock()
-        self._loaded: OrderedDict[str, TextEncoder] = OrderedDict()
+        self._changing = threading.Lock()
+        self._loaded: OrderedDict[str, TextEncoder] = OrderedDict()  # least recently used first
 
     def get(self, manifest_uri: str, manifest_sha256: str) -> TextEncoder:
         """The encoder of exactly this checkpoint; loads it if it was not preloaded.
 
+        One that is loaded is had at once, also while another is being loaded.
+
         Raises:
             CorruptArtifact: the store holds other bytes than the hash names.
         """
-        with self._loading:
-            encoder = self._loaded.get(manifest_sha256)
-            if encoder is None:
-                encoder = self._load(manifest_uri, manifest_sha256)
-                self._loaded[manifest_sha256] = encoder
-                while len(self._loaded) > KEPT:
-                    self._loaded.popitem(last=False)
-            self._loaded.move_to_end(manifest_sha256)
-            return encoder
+        encoder = self._recall(manifest_sha256)
+        if encoder is None:
+            with self._loading:
+                # Whoever held the lock may have loaded this one.
+                encoder = self._recall(manifest_sha256)
+                if encoder is None:
+                    encoder = self._load(manifest_uri, manifest_sha256)
+                    self._keep(manifest_sha256, encoder)
+        return encoder
 
     def preload(self, watcher: CheckpointWatcher, shutdown: Shutdown, first_step: int) -> None:
         """Load each announced checkpoint that a refresh may use, until shutdown. Runs in its own thread."""
@@ -64,14 +67,33 @@ class Encoders:
     def _preload(self, ref: ArtifactRef) -> None:
         try:
             self.get(ref.manifest_uri, ref.manifest_sha256)
-        except (OSError, ValueError) as error:
+        except (AnceError, OSError, ValueError, RuntimeError) as error:
             # Preloading only hides latency: the task that needs the checkpoint loads it or reports the error.
             log.warning("checkpoint not preloaded: %s", error, extra={"step": ref.step})
+
+    def _recall(self, manifest_sha256: str) -> TextEncoder | None:
+        with self._changing:
+            if manifest_sha256 in self._loaded:
+                self._loaded.move_to_end(manifest_sha256)
+            return self._loaded.get(manifest_sha256)
+
+    def _keep(self, manifest_sha256: str, encoder: TextEncoder) -> None:
+        with self._changing:
+            self._loaded[manifest_sha256] = encoder
+            while len(self._loaded) > KEPT:
+                self._loaded.popitem(last=False)
 
     def _load(self, manifest_uri: str, manifest_sha256: str) -> TextEncoder:
         with self._metrics.checkpoint_load_seconds.time():
             manifest = read_manifest(self._store, manifest_uri, expected_sha256=manifest_sha256)
-            folder = fetch(self._store, manifest_uri.removesuffix(f"/{MANIFEST}"), self._cache, skip=STATE)
+            # Named by its hash: the folder may be published anew between the two reads.
+            ref = ArtifactRef(
+                step=manifest.step,
+                manifest_uri=manifest_uri,
+                manifest_sha256=manifest_sha256,
+                created_at=manifest.created_at,
+            )
+            folder = fetch(self._store, ref, self._cache, skip=STATE)
             encoder = TextEncoder.load(
                 folder,
                 device=self._device,

@@ -87,7 +87,7 @@ class Inferencer:
         return "handed_back"
 
     def _encode(self, task: EncodeTask, lease: TaskLease) -> dict[str, str]:
-        """Encode and store the rows of a task. Stops between batches when the lease is lost."""
+        """Encode and store the rows of a task. Stops between batches: on shutdown, a lost lease, a cancelled task."""
         started = time.perf_counter()
         texts, max_tokens = self._texts(task.part)
         encoder = self._encoders.get(task.checkpoint_uri, task.checkpoint_sha256)
@@ -135,7 +135,7 @@ def npy_bytes(vectors: np.ndarray) -> bytes:
 
 
 def describe(data: bytes, seconds: float) -> dict[str, str]:
-    """What the coordinator needs to know of a stored shard."""
+    """What the completion record says of a stored shard."""
     return {
         "size": str(len(data)),
         "sha256": hashlib.sha256(data).hexdigest(),

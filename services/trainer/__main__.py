@@ -42,7 +42,14 @@ def main() -> None:
     feed = CheckpointServer(settings.feed_port, config.run)
     fresh = FreshNegatives(store, layout, settings.cache_dir, settings.negatives_poll_seconds)
     mined = partial(bm25_negatives, store, layout, config, dataset, lease, settings.cache_dir)
-    supply = NegativeSupply(dataset, fresh, mined, config.training.max_async_gap, metrics, shutdown)
+    supply = NegativeSupply(
+        dataset,
+        fresh,
+        mined,
+        config.training.max_async_gap,
+        metrics,
+        stop=lambda: shutdown.requested or lease.lost.is_set(),
+    )
     checkpoints = Checkpoints(store, layout, config, feed, metrics, lease, settings.cache_dir)
     series = Series(store, layout)
     with serve(metrics.registry, settings.metrics_port), feed, fresh:

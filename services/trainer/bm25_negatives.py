@@ -8,7 +8,7 @@ from ance.negatives.mined import MinedNegatives, mine, ranking_depth
 from ance.retrieval.bm25 import BM25
 from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import Kind, RunConfig
-from ance.runtime.layout import RunLayout
+from ance.runtime.layout import RunLayout, manifest_of
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.store import Store
@@ -21,7 +21,7 @@ def bm25_negatives(
 ) -> MinedNegatives:
     """The run's BM25 negatives: read from the store, or mined and published there."""
     prefix = layout.bm25_negatives
-    if not store.exists(f"{prefix}/manifest.json"):
+    if not store.exists(manifest_of(prefix)):
         log.info("mining BM25 negatives")
         bm25 = BM25.build(dataset.passages.full_texts())
         depth = ranking_depth(dataset.qrels("train"), config.negatives)

@@ -38,9 +38,9 @@ class Restored:
         """True where the checkpoint was taken inside this stage, so that its optimiser goes on."""
         return stage.first < self.ref.step < stage.last
 
-    def load_optimizer(self, optimizer: Optimizer) -> None:
+    def load_optimiser(self, optimiser: Optimizer) -> None:
         """Restore the optimiser's tensors and the random state."""
-        load_state(self.folder / STATE, optimizer)
+        load_state(self.folder / STATE, optimiser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,16 @@ class Checkpoints:
             return None
         return Restored(ref, fetch(self.store, ref, self.cache))
 
-    def publish(self, model: BiEncoder, optimizer: Optimizer | None, state: TrainerState) -> None:
+    def publish(self, model: BiEncoder, optimiser: Optimizer | None, state: TrainerState) -> None:
         """Save model and trainer state, make them visible, tell the fleet.
 
-        `optimizer` is None for the start checkpoint, which nothing was trained for yet.
+        `optimiser` is None for the start checkpoint, which nothing was trained for yet.
         """
         with self.metrics.checkpoint_save_seconds.time(), TemporaryDirectory(dir=self.cache) as staging:
             folder = Path(staging)
             model.save(folder)
-            if optimizer is not None:
-                save_state(folder / STATE, state, optimizer)
+            if optimiser is not None:
+                save_state(folder / STATE, state, optimiser)
             ref = publish(
                 self.store,
                 self.layout.checkpoint(state.step),

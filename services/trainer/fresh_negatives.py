@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from ance.errors import AnceError
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.artifacts import CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef
@@ -36,6 +37,7 @@ class FreshNegatives:
         self._cache = cache
         self._poll_seconds = poll_seconds
         self._newest: NegativesVersion | None = None
+        self._refused = ""  # sha256 of the manifest that was found corrupt: said once, not at every look
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="negatives", daemon=True)
@@ -60,18 +62,23 @@ class FreshNegatives:
             return self._newest if self._newest is not None and self._newest.step >= step else None
 
     def _poll(self) -> None:
-        refused = ""
         while not self._stopping.is_set():
             try:
-                ref = self._store.read_pointer(self._layout.pointer("negatives"))
-                if ref is not None and ref.manifest_sha256 != refused and self._is_newer(ref):
-                    self._take(ref)
-            except CorruptArtifact as error:
-                refused = ref.manifest_sha256 if ref is not None else ""
-                log.error("negatives refused: %s", error)
-            except OSError as error:
+                self._look()
+            except (AnceError, OSError) as error:
+                # An outage of the store, or the version was replaced or deleted meanwhile: it passes.
                 log.warning("negatives not read, trying again: %s", error)
             self._stopping.wait(self._poll_seconds)
+
+    def _look(self) -> None:
+        ref = self._store.read_pointer(self._layout.pointer("negatives"))
+        if ref is None or ref.manifest_sha256 == self._refused or not self._is_newer(ref):
+            return
+        try:
+            self._take(ref)
+        except CorruptArtifact as error:
+            self._refused = ref.manifest_sha256
+            log.error("negatives refused: %s", error)
 
     def _is_newer(self, ref: ArtifactRef) -> bool:
         return self._newest is None or ref.step > self._newest.step

@@ -77,6 +77,7 @@ class Trainer:
         restored = self._checkpoints.newest()
         model = self._start() if restored is None else self._resume(restored)
         step = 0 if restored is None else restored.ref.step
+        self._series.resume(step)
         for stage in stages(self._config.training):
             if step < stage.last:
                 self._train(stage, model, step, restored)
@@ -104,7 +105,7 @@ class Trainer:
         self._supply.start(stage)
         optimiser = build_optimiser(model, training, stage.config.learning_rate)
         if restored is not None and restored.continues(stage):
-            restored.load_optimizer(optimiser)
+            restored.load_optimiser(optimiser)
         else:
             torch.manual_seed(training.seed + stage.first)
         stepper = TrainingStep(model, optimiser, self._texts, training)
@@ -113,8 +114,8 @@ class Trainer:
             supply = None if self._stopping() else self._supply.for_step(stage, step)
             if supply is None:
                 if step > saved and not self._lease.lost.is_set():
-                    self._save(model, optimiser, stage, step, None)
-                raise TrainingInterrupted
+                    self._save(model, optimiser, stage, step)
+                raise TrainingInterrupted(f"at step {step}")
             result = stepper.run(
                 step,
                 self._batches.batch(step, supply.source),
@@ -124,19 +125,11 @@ class Trainer:
             step += 1
             self._record(stage, step, result, supply)
             if step % training.checkpoint_steps == 0 or step == stage.last:
-                self._save(model, optimiser, stage, step, supply)
+                self._save(model, optimiser, stage, step)
                 saved = step
 
-    def _save(
-        self,
-        model: BiEncoder,
-        optimiser: torch.optim.Optimizer,
-        stage: Stage,
-        step: int,
-        supply: Supply | None,
-    ) -> None:
-        version = supply.version if supply is not None else None
-        state = TrainerState(step=step, stage=stage.name, negatives_step=version.step if version is not None else None)
+    def _save(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
+        state = TrainerState(step=step, stage=stage.name, negatives_step=self._supply.version)
         self._series.flush(step)
         self._checkpoints.publish(model, optimiser, state)
 

@@ -11,14 +11,13 @@ from ance.negatives.mined import MinedNegatives
 from ance.negatives.sources import ListedNegatives, NegativeSource, RandomNegatives
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
-from ance.runtime.shutdown import Shutdown
 from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
 from services.trainer.stages import Stage
 
 log = get_logger(__name__)
 
 WAIT_SECONDS = 0.5
-"""One wait for newer negatives; between two of them shutdown is noticed."""
+"""One wait for newer negatives: the longest delay before the wish to stop is noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +46,22 @@ class NegativeSupply:
         bm25: Callable[[], MinedNegatives],
         max_async_gap: int,
         metrics: TrainerMetrics,
-        shutdown: Shutdown,
+        stop: Callable[[], bool],
     ) -> None:
-        """`bm25` mines or fetches BM25's negatives; it is called when a stage first needs them."""
+        """`bm25` mines or fetches BM25's negatives, once a stage needs them; `stop` ends a wait for newer ones."""
         self._random = RandomNegatives(len(dataset.passages), dataset.qrels("train"))
         self._fresh = fresh
         self._bm25 = bm25
         self._max_async_gap = max_async_gap
         self._metrics = metrics
-        self._shutdown = shutdown
+        self._stop = stop
         self._current: Supply | None = None
+
+    @property
+    def version(self) -> int | None:
+        """Version of the negatives in use; None where they do not come from an index."""
+        current = self._current
+        return None if current is None or current.version is None else current.version.step
 
     def start(self, stage: Stage) -> None:
         """Prepare for a stage; mines BM25's negatives if it trains on them."""
@@ -69,7 +74,7 @@ class NegativeSupply:
                 self._current = None
 
     def for_step(self, stage: Stage, step: int) -> Supply | None:
-        """Negatives for the step after `step`; None when shutdown was requested while waiting.
+        """Negatives for the step after `step`; None when told to stop while waiting.
 
         Newer negatives are taken without waiting. It waits only where there is nothing to train on: before a
         run's first version, and while the newest is more than `max_async_gap` steps old.
@@ -93,7 +98,7 @@ class NegativeSupply:
         log.info("waiting for negatives", extra={"version": oldest})
         self._metrics.waiting.set(1)
         try:
-            while not self._shutdown.requested:
+            while not self._stop():
                 version = self._fresh.wait_from(oldest, WAIT_SECONDS)
                 if version is not None:
                     return version

@@ -10,14 +10,21 @@ from ance.runtime.store import Store
 class Series:
     """Collects records and writes them with each checkpoint.
 
-    A segment covers the steps since the checkpoint before, so a run that resumes from a checkpoint repeats no
-    step and misses none.
+    A segment covers the steps since the checkpoint before and is written just before its own checkpoint, so a run
+    that resumes misses no step. It repeats none because it first deletes what its checkpoint does not cover.
     """
 
     def __init__(self, store: Store, layout: RunLayout) -> None:
         self._store = store
         self._layout = layout
         self._records: list[dict[str, Any]] = []
+
+    def resume(self, step: int) -> None:
+        """Begin after `step`: delete segments of later steps, whose checkpoint was never published."""
+        covered = self._layout.series(step)
+        for segment in self._store.list(self._layout.all_series):
+            if segment > covered:  # names sort by step
+                self._store.delete(segment)
 
     def add(self, record: dict[str, Any]) -> None:
         """Remember the record of one step."""

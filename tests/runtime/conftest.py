@@ -1,48 +1,17 @@
-"""A real redis-server for the tests of the runtime."""
+"""What the tests of the queue and its neighbours share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from redis import Redis
 
 from ance.runtime.contracts import EncodeTask, Part
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
 
 LEASE_SECONDS = 0.3
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[LocalRedis]:
-    """One server for all tests that leave it running."""
-    with LocalRedis() as server:
-        yield server
-
-
-@pytest.fixture
-def client(redis_server: LocalRedis) -> Iterator[Redis]:
-    """A client of an empty Redis."""
-    with connect(redis_server.url) as redis:
-        redis.flushall()
-        yield redis
-
-
-@pytest.fixture
-def mortal_redis() -> Iterator[LocalRedis]:
-    """A server of the test's own, to stop and start again."""
-    with LocalRedis() as server:
-        yield server
-
-
-@pytest.fixture
-def mortal_client(mortal_redis: LocalRedis) -> Iterator[Redis]:
-    """A client of the test's own server."""
-    with connect(mortal_redis.url) as redis:
-        yield redis
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ def test_a_run_trains_refreshes_and_serves_while_every_process_is_killed_once(
             os.kill(children(up.pid)[victim], signal.SIGKILL)
         await_final(store, layout, log)
         assert_result(prepared, "killed")
-        assert [event for event in log.read_text().splitlines() if "SIGKILL" in event].__len__() == len(VICTIMS)
+        assert sum("SIGKILL" in event for event in log.read_text().splitlines()) == len(VICTIMS)
         assert served_step(port) == 80
     finally:
         up.send_signal(signal.SIGINT)
@@ -141,8 +142,7 @@ def await_final(store: Store, layout: RunLayout, log: Path) -> None:
     await_that(final, log)
 
 
-def await_that(condition: object, log: Path, seconds: float = 120) -> None:
-    assert callable(condition)
+def await_that(condition: Callable[[], bool], log: Path, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, log.read_text()

@@ -1,0 +1,34 @@
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ance.runtime.shutdown import Shutdown
+from tests.services.tiny import TinyRun, prepare_store
+
+_numbers = itertools.count()
+
+NewRun = Callable[..., TinyRun]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an encoder and a store that holds the data set `salad`."""
+    return prepare_store(tmp_path_factory.mktemp("services"))
+
+
+@pytest.fixture
+def new_run(prepared: Path, tmp_path: Path) -> NewRun:
+    """Makes runs in the shared store, each with a name of its own; arguments are sections of run.yaml."""
+
+    def make(**sections: dict[str, object]) -> TinyRun:
+        return TinyRun.create(prepared, f"run{next(_numbers)}", cache=tmp_path, **sections)
+
+    return make
+
+
+@pytest.fixture
+def shutdown() -> Iterator[Shutdown]:
+    with Shutdown(signals=()) as shutdown:
+        yield shutdown
