@@ -4,106 +4,86 @@ import json
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ance.cli.evaluate import evaluate_run, table
-from ance.cli.prepare import prepare_dataset
+from ance.cli.prepare import describe, prepare_dataset
+from ance.cli.report import history, summary
+
+if TYPE_CHECKING:
+    from ance.runtime.contracts import RunConfig
+    from ance.runtime.store import Store
 
 CONFIG = "demo.yaml"
+REPORT = "report.json"
 
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder of the demo: store, logs, report.")] = Path("demo"),
     dataset: Annotated[str, typer.Option(help="Data set, as for `ance prepare`.")] = "python-env:passages=8000",
     config: Annotated[
-        Path | None, typer.Option(help="Another run configuration; `minilm` names the bundled encoder.")
+        Path | None, typer.Option(help="A run configuration of your own instead of the demo's.", show_default=False)
     ] = None,
     inferencers: Annotated[int, typer.Option(min=1, help="Inferencer processes.")] = 1,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the search service.")] = 8000,
-    exit_at_end: Annotated[bool, typer.Option("--exit", help="Leave after the report.")] = False,
+    exit_at_end: Annotated[bool, typer.Option("--exit", help="Leave after the report instead of serving.")] = False,
 ) -> None:
     """Prepare a data set, train on asynchronously refreshed negatives, score the test split once, serve.
 
-    A run that was interrupted is continued. A finished one is kept: remove its folder to start again.
+    Interrupted with Ctrl-C and started again, it continues. A finished demo shows its report and serves; remove
+    its folder to start afresh.
     """
-    import yaml
-
-    from ance.cli.create_run import create_run
+    from ance.cli.create_run import create_run, resolve
     from ance.cli.local_run import run_local
-    from ance.cli.models import resolve_model
     from ance.cli.stack import StackOptions, require_free_port
     from ance.cli.up import read
-    from ance.runtime.layout import RunLayout, manifest_of
+    from ance.runtime.layout import RunLayout
     from ance.runtime.store import Store
 
     started = time.monotonic()
-    require_free_port(port)
     folder = folder.resolve()
-    store_url = f"file://{folder}/store"
-    text = read(config) if config else files("ance.cli").joinpath(CONFIG).read_text()
-    values = yaml.safe_load(text)
-    values["model"]["name_or_path"] = resolve_model(values["model"]["name_or_path"])
+    store_url, source = f"file://{folder}/store", str(config or CONFIG)
+    text, run = resolve(read(config) if config else files("ance.cli").joinpath(CONFIG).read_text("utf-8"), source)
+    require_free_port(port)
     store = Store.open(store_url, create=True)
-    if not store.exists(manifest_of(RunLayout.dataset(values["dataset"]))):
-        print(f"preparing {dataset}")
-        prepare_dataset(dataset, store_url, values["model"]["name_or_path"], name=values["dataset"])
-    run = create_run(store, yaml.safe_dump(values, sort_keys=False), str(config or CONFIG))
+    require_data(store, run, dataset)
+    create_run(store, text, source)
 
     def report() -> None:
-        print("scoring the test split: BM25, start, warm-up and ANCE")
+        print("scoring the test split: BM25, start, warm-up and ANCE", flush=True)
         scores = evaluate_run(store_url, run.run, "test", trec=folder / "runs")
-        full = {
-            **scores,
-            **history(store, RunLayout(run.run)),
-            "seconds": round(time.monotonic() - started, 1),
-        }
-        (folder / "report.json").write_text(json.dumps(full, indent=1) + "\n")
-        print(table(scores))
-        print(summary(full))
-        print(f"report: {folder / 'report.json'}, TREC runs: {folder / 'runs'}")
+        seconds = round(time.monotonic() - started, 1)
+        full = {**scores, **history(store, RunLayout(run.run)), "seconds": seconds}
+        (folder / REPORT).write_text(json.dumps(full, indent=1) + "\n")
+        show(full, folder)
 
+    finished = (folder / REPORT).exists()
+    if finished:
+        print(f"{folder} holds a finished demo; its report follows. Remove the folder to start afresh.")
+        show(json.loads((folder / REPORT).read_text()), folder)
+        if exit_at_end:
+            return
     options = StackOptions(store_url, run.run, folder, inferencers, port)
-    if not run_local(options, then_serve=not exit_at_end, at_end=report):
+    if not run_local(options, then_serve=not exit_at_end, at_end=None if finished else report):
         raise typer.Exit(130)
 
 
-def history(store: Any, layout: Any) -> dict[str, Any]:
-    """The refreshes of a run and the async gap that its trainer saw, from the store."""
-    import numpy as np
+def require_data(store: "Store", run: "RunConfig", spec: str) -> None:
+    """Prepare the run's data set unless an earlier start did."""
+    from ance.runtime.layout import RunLayout, manifest_of
 
-    refreshes = sorted(
-        (json.loads(store.read(key)) for key in store.list(layout.refresh_records)), key=lambda r: r["step"]
-    )
-    records = [
-        json.loads(line) for key in store.list(layout.all_series) for line in store.read(key).decode().splitlines()
-    ]
-    gaps = [record for record in records if record["async_gap"] is not None]
-    last_training = max((record["time"] for record in records), default=0.0)
-
-    def spread(name: str) -> dict[str, float]:
-        values = np.array([record[name] for record in gaps])
-        return {"mean": round(float(values.mean()), 1), "max": round(float(values.max()), 1)}
-
-    return {
-        "refreshes": refreshes,
-        "refreshes_during_training": sum(refresh["negatives_at"] < last_training for refresh in refreshes),
-        "async_gap": {"steps": spread("async_gap"), "seconds": spread("async_gap_seconds")} if gaps else {},
-    }
+    prefix = RunLayout.dataset(run.dataset)
+    if store.exists(manifest_of(prefix)):
+        print(f"{prefix} is prepared already")
+        return
+    print(f"preparing {prefix} from {spec}", flush=True)
+    print(describe(prepare_dataset(spec, store.url, run.model.name_or_path, name=run.dataset), run.dataset))
 
 
-def summary(report: dict[str, Any]) -> str:
-    """The report's other figures in a line or two."""
-    gap = report["async_gap"]
-    lines = [
-        f"{report['refreshes_during_training']} refreshes during training, {len(report['refreshes'])} in all; "
-        f"{report['seconds']:.0f} s from start to report"
-    ]
-    if gap:
-        steps, seconds = gap["steps"], gap["seconds"]
-        lines.append(
-            f"async gap: mean {steps['mean']} and at most {steps['max']:.0f} steps "
-            f"({seconds['mean']:.0f} and {seconds['max']:.0f} s)"
-        )
-    return "\n".join(lines)
+def show(report: dict[str, Any], folder: Path) -> None:
+    """Print a report and where it is."""
+    print(table(report))
+    print(summary(report))
+    print(f"report: {folder / REPORT}, TREC runs: {folder / 'runs'}", flush=True)

@@ -1,11 +1,10 @@
 """A run on this machine from start to end: processes up, progress shown, processes down."""
 
-import signal
 import time
 from collections.abc import Callable
 
 from ance.cli.progress import Progress
-from ance.cli.stack import StackOptions, plan_stack
+from ance.cli.stack import SEARCH, Stack, StackOptions, plan_stack
 from ance.cli.supervisor import Supervisor
 from ance.runtime.layout import RunLayout
 from ance.runtime.shutdown import Shutdown
@@ -14,10 +13,13 @@ from ance.runtime.store import Store
 TICK_SECONDS = 1.0
 SERVING_SECONDS = 60.0
 """How long the end of a run waits for the search service to serve the last version."""
+STOPPING = "stopping; the same command goes on where this one stopped"
 
 
 def run_local(options: StackOptions, *, then_serve: bool, at_end: Callable[[], None] | None = None) -> bool:
     """Run the stack until the last version is published; then call `at_end`, and serve until Ctrl-C or leave.
+
+    Of a run that is finished already only the search service is started.
 
     Returns:
         False when the user stopped it before the end. What was trained is kept, and the next start continues it.
@@ -27,45 +29,57 @@ def run_local(options: StackOptions, *, then_serve: bool, at_end: Callable[[], N
     """
     stack = plan_stack(options)
     store, layout = Store.open(options.store), RunLayout(options.run)
-    supervisor = Supervisor(options.folder / "logs")
     (options.folder / "cache").mkdir(parents=True, exist_ok=True)
-    with Shutdown((signal.SIGINT, signal.SIGTERM)) as shutdown:
-        try:
-            with Progress(stack.metrics, stack.search_url, f"run {options.run}") as progress:
-                progress.say(f"run {options.run} in {store.url}, logs in {options.folder / 'logs'}")
-                for process in stack.processes:
-                    supervisor.start(process)
-                ended = False
-                while not ended and not shutdown.requested:
-                    _tick(supervisor, progress, shutdown)
-                    ended = published_final(store, layout)
-                if not ended:
-                    progress.say("stopping; `ance up` with the same configuration continues the run")
-                    return False
-                if options.search:
-                    _await_serving(supervisor, progress, shutdown, layout, store)
-            if at_end is not None:
-                at_end()
-            if then_serve and options.search and not shutdown.requested:
-                print(f"serving on {stack.search_url}/v1/search until Ctrl-C")
-                while not shutdown.wait(TICK_SECONDS):
-                    supervisor.check()
-            return True
-        finally:
-            supervisor.stop()
+    supervisor = Supervisor(options.folder / "logs")
+    try:
+        if not _train(options, stack, supervisor, store, layout):
+            print(STOPPING)
+            return False
+        if at_end is not None:
+            at_end()
+        if then_serve and options.search:
+            _serve(stack, supervisor)
+        return True
+    except KeyboardInterrupt:  # during `at_end`, which watches for no signal
+        print(STOPPING)
+        return False
+    finally:
+        supervisor.stop()
+        for event in supervisor.new_events():
+            print(event)
 
 
-def published_final(store: Store, layout: RunLayout) -> bool:
+def is_finished(store: Store, layout: RunLayout) -> bool:
     """True once the index of the run's last checkpoint is published."""
     index = store.read_pointer(layout.pointer("index"))
     return index is not None and index.final
 
 
+def _train(options: StackOptions, stack: Stack, supervisor: Supervisor, store: Store, layout: RunLayout) -> bool:
+    """Train to the end, and let search have the last version. False if the user stopped it before."""
+    with Shutdown() as shutdown, Progress(stack.metrics, stack.search_url, f"run {options.run}") as progress:
+        was_finished = is_finished(store, layout)
+        progress.say(f"run {options.run} in {store.url}, logs in {options.folder / 'logs'}")
+        if was_finished:
+            progress.say("the run is finished")
+            progress.status.stage = "finished"
+        elif options.redis_url is None:
+            progress.say(f"Redis on {stack.redis_url}, e.g. for `ance queue status --redis-url`")
+        for process in stack.processes:
+            if not was_finished or process.name == SEARCH:
+                supervisor.start(process)
+        # The indexer ends after the record of its last refresh, which a report reads.
+        while not (was_finished or supervisor.finished("indexer")) and not shutdown.requested:
+            _tick(supervisor, progress, shutdown)
+        if options.search and not shutdown.requested:
+            _await_serving(supervisor, progress, shutdown, layout, store)
+        return not shutdown.requested or is_finished(store, layout)
+
+
 def _tick(supervisor: Supervisor, progress: Progress, shutdown: Shutdown) -> None:
     supervisor.check()
-    for event in supervisor.events:
+    for event in supervisor.new_events():
         progress.say(event)
-    supervisor.events.clear()
     progress.update()
     shutdown.wait(TICK_SECONDS)
 
@@ -81,3 +95,17 @@ def _await_serving(
             progress.say(f"search does not serve version {index.step} after {SERVING_SECONDS:.0f} s")
             return
         _tick(supervisor, progress, shutdown)
+
+
+def _serve(stack: Stack, supervisor: Supervisor) -> None:
+    print(f"serving until Ctrl-C on {stack.search_url}/v1/search, for example:")
+    print(
+        f"  curl -s {stack.search_url}/v1/search -H 'content-type: application/json' "
+        """-d '{"query": "read a file line by line", "top_k": 3}'""",
+        flush=True,
+    )
+    with Shutdown() as shutdown:
+        while not shutdown.wait(TICK_SECONDS):
+            supervisor.check()
+            for event in supervisor.new_events():
+                print(event, flush=True)

@@ -15,7 +15,9 @@ dead = typer.Typer(help="Tasks that failed on every delivery.", no_args_is_help=
 app.add_typer(dead, name="dead")
 
 Run = Annotated[str, typer.Option(help="Id of the run.", show_default=False)]
-RedisUrl = Annotated[str, typer.Option(help="URL of Redis; `ance up` and `ance demo` print theirs.", envvar="ANCE_REDIS_URL")]
+RedisUrl = Annotated[
+    str, typer.Option(help="URL of Redis; `ance up` and `ance demo` print theirs.", envvar="ANCE_REDIS_URL")
+]
 TaskId = Annotated[str, typer.Argument(help="Id of a task, or `all`.")]
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 ALL = "all"

@@ -13,6 +13,7 @@ from ance.errors import AnceError
 from ance.runtime.local_redis import server_command
 
 LOCAL = "127.0.0.1"
+SEARCH = "search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def plan_stack(options: StackOptions) -> Stack:
     service("indexer", "services.indexer", 1, indexer, ends=True)
     if options.search:
         search = {"ANCE_HOST": LOCAL, "ANCE_PORT": str(options.search_port), "ANCE_POLL_SECONDS": "1"}
-        service("search", "services.search_api", 1, search)
+        service(SEARCH, "services.search_api", 1, search)
     return Stack(tuple(processes), metrics, f"http://{LOCAL}:{options.search_port}", redis_url)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from ance.runtime.shutdown import Shutdown
-from tests.services.tiny import TinyRun, prepare_store
+from tests.services.service_run import ServiceRun, prepare_store
 
 _numbers = itertools.count()
 
-NewRun = Callable[..., TinyRun]
+NewRun = Callable[..., ServiceRun]
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +22,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_run(prepared: Path, tmp_path: Path) -> NewRun:
     """Makes runs in the shared store, each with a name of its own; arguments are sections of run.yaml."""
 
-    def make(**sections: dict[str, object]) -> TinyRun:
-        return TinyRun.create(prepared, f"run{next(_numbers)}", cache=tmp_path, **sections)
+    def make(**sections: dict[str, object]) -> ServiceRun:
+        return ServiceRun.create(prepared, f"run{next(_numbers)}", cache=tmp_path, **sections)
 
     return make
 

@@ -39,7 +39,7 @@ def prepare_store(folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class TinyRun:
+class ServiceRun:
     """A run, and the means to publish what its services wait for."""
 
     config: RunConfig
@@ -49,7 +49,7 @@ class TinyRun:
     cache: Path
 
     @classmethod
-    def create(cls, folder: Path, name: str, cache: Path, **sections: Mapping[str, object]) -> TinyRun:
+    def create(cls, folder: Path, name: str, cache: Path, **sections: Mapping[str, object]) -> ServiceRun:
         """A run in the store of a prepared folder. A section replaces keys of the configuration of `config`."""
         values = config(folder / "encoder", run=name)
         for section, changes in sections.items():

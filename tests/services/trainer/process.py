@@ -1,0 +1,103 @@
+"""A trainer wired as `services.trainer.__main__` wires it, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from redis import Redis
+
+from ance.model.bi_encoder import BiEncoder
+from ance.runtime.artifacts import fetch
+from ance.runtime.feed import CheckpointServer
+from ance.runtime.lease import RunLease
+from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.shutdown import Shutdown
+from services.trainer.bm25_negatives import bm25_negatives
+from services.trainer.checkpoints import Checkpoints
+from services.trainer.fresh_negatives import FreshNegatives
+from services.trainer.loop import Trainer
+from services.trainer.negative_supply import NegativeSupply
+from services.trainer.series import Series
+from services.trainer.settings import TrainerSettings
+from tests.services.service_run import ServiceRun
+
+POLL_SECONDS = 0.01
+
+AfterStep = Callable[[int], None]
+
+
+class ObservedSeries(Series):
+    """Calls back after each step."""
+
+    after_step: AfterStep = staticmethod(lambda step: None)
+
+    def add(self, record: dict[str, Any]) -> None:
+        super().add(record)
+        self.after_step(record["step"])
+
+
+class TrainerProcess:
+    """All that one trainer process has. `run` is its life."""
+
+    def __init__(self, run: ServiceRun, client: Redis, shutdown: Shutdown) -> None:
+        config, store, layout = run.config, run.store, run.layout
+        self.run_under_test = run
+        self.metrics = TrainerMetrics()
+        self.lease = RunLease(client, f"{config.run}/trainer", "test")
+        self.feed = CheckpointServer(0, config.run)
+        self.fresh = FreshNegatives(store, layout, run.cache, POLL_SECONDS)
+        mined = partial(bm25_negatives, store, layout, config, run.dataset, self.lease, run.cache)
+        supply = NegativeSupply(
+            run.dataset,
+            self.fresh,
+            mined,
+            config.training.max_async_gap,
+            self.metrics,
+            stop=lambda: shutdown.requested or self.lease.lost.is_set(),
+        )
+        checkpoints = Checkpoints(store, layout, config, self.feed, self.metrics, self.lease, run.cache)
+        self.series = ObservedSeries(store, layout)
+        settings = TrainerSettings.model_validate(run.settings())
+        self.trainer = Trainer(
+            config,
+            settings,
+            run.dataset,
+            supply,
+            checkpoints,
+            self.series,
+            self.feed,
+            self.lease,
+            self.metrics,
+            shutdown,
+        )
+
+    def run(self, after_step: AfterStep = lambda step: None) -> None:
+        """Train until the end of the run, or until told to stop."""
+        self.series.after_step = after_step
+        newest = self.run_under_test.store.read_pointer(self.run_under_test.layout.pointer("checkpoint"))
+        self.lease.acquire(newest.fencing_token if newest else 0)
+        try:
+            with self.fresh:
+                self.trainer.run()
+        finally:
+            self.lease.release()
+
+
+def weights(run: ServiceRun, step: int) -> dict[str, torch.Tensor]:
+    """The weights of a published checkpoint."""
+    return dict(BiEncoder.load(fetch(run.store, run.layout.checkpoint(step), run.cache)).state_dict())
+
+
+def series(run: ServiceRun) -> list[dict[str, Any]]:
+    """The run's records as a report reads them."""
+    keys = run.store.list(run.layout.all_series)
+    return [json.loads(line) for key in keys for line in run.store.read(key).splitlines()]
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether two models have exactly the same weights."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -1,0 +1,177 @@
+"""A trainer's life: to the end of a run, interrupted, resumed, and fed with newer negatives on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from redis import Redis
+
+from ance.runtime.contracts import ArtifactRef
+from ance.runtime.lease import RunLease
+from ance.runtime.shutdown import Shutdown
+from ance.training.state import read_state
+from services.trainer.checkpoints import STATE
+from services.trainer.loop import TrainingInterrupted
+from tests.services.conftest import NewRun
+from tests.services.service_run import ServiceRun, wait_until
+from tests.services.trainer.process import TrainerProcess, same, series, weights
+
+
+def stage(steps: int, negatives: str) -> dict[str, object]:
+    return {"steps": steps, "learning_rate": 1e-3, "negatives": negatives}
+
+
+def training(warmup: dict[str, object], ance: dict[str, object], **changes: object) -> dict[str, object]:
+    return {"checkpoint_steps": 2, "max_async_gap": 0, "warmup": warmup, "ance": ance, **changes}
+
+
+def newest(run: ServiceRun) -> ArtifactRef:
+    ref = run.store.read_pointer(run.layout.pointer("checkpoint"))
+    assert ref is not None
+    return ref
+
+
+@pytest.mark.parametrize("negatives", ["random", "bm25"])
+@pytest.mark.parametrize("interrupted_after", [3, 4])
+def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
+    new_run: NewRun, client: Redis, shutdown: Shutdown, negatives: str, interrupted_after: int
+) -> None:
+    # Step 4 ends the warm-up: the resumed run then begins a stage instead of continuing one.
+    plan = training(stage(4, negatives), stage(2, "random"))
+    straight, interrupted = new_run(training=plan), new_run(training=plan)
+    TrainerProcess(straight, client, shutdown).run()
+
+    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
+        TrainerProcess(interrupted, client, stop).run(
+            after_step=lambda step: stop.request() if step == interrupted_after else None
+        )
+    assert newest(interrupted).step == interrupted_after
+    TrainerProcess(interrupted, client, shutdown).run()
+
+    assert newest(interrupted).final and newest(interrupted).step == 6
+    assert same(weights(interrupted, 6), weights(straight, 6))
+    assert not same(weights(straight, 6), weights(straight, 4))
+    assert [record["loss"] for record in series(interrupted)] == [record["loss"] for record in series(straight)]
+
+
+def test_a_run_that_was_killed_repeats_the_steps_after_its_last_checkpoint_and_records_each_once(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training=training(stage(6, "random"), stage(0, "random")))
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: int) -> None:
+        if step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        TrainerProcess(run, client, shutdown).run(after_step=kill)
+    assert newest(run).step == 2
+    # As if it had died on SIGTERM between the segment of step 3 and its checkpoint.
+    run.store.write(run.layout.series(3), b'{"step": 3}\n')
+    TrainerProcess(run, client, shutdown).run()
+    assert [record["step"] for record in series(run)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_sigterm_saves_a_checkpoint_that_is_announced_and_interrupts_training(new_run: NewRun, client: Redis) -> None:
+    run = new_run(training=training(stage(6, "random"), stage(0, "random")))
+
+    def terminate(step: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with Shutdown() as shutdown:
+        process = TrainerProcess(run, client, shutdown)
+        with pytest.raises(TrainingInterrupted, match="step 3"):
+            process.run(after_step=terminate)
+    assert newest(run).step == 3
+    assert not newest(run).final
+    assert not process.feed.announce(newest(run)), "it was announced already"
+
+
+def test_a_trainer_that_has_lost_the_run_stops_without_a_checkpoint(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training=training(stage(6, "random"), stage(0, "random")))
+    process = TrainerProcess(run, client, shutdown)
+    with pytest.raises(TrainingInterrupted):
+        process.run(after_step=lambda step: process.lease.lost.set() if step == 3 else None)
+    assert newest(run).step == 2
+
+
+def test_each_trainer_publishes_under_a_higher_fencing_token_also_after_redis_was_flushed(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training=training(stage(6, "random"), stage(0, "random")))
+    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
+        TrainerProcess(run, client, stop).run(after_step=lambda step: stop.request() if step == 3 else None)
+    before = newest(run).fencing_token
+    client.flushall()
+    TrainerProcess(run, client, shutdown).run()
+    assert newest(run).fencing_token > before
+
+
+def test_a_finished_run_is_left_as_it_is(new_run: NewRun, client: Redis, shutdown: Shutdown) -> None:
+    run = new_run(training=training(stage(2, "random"), stage(0, "random")))
+    TrainerProcess(run, client, shutdown).run()
+    finished = newest(run)
+    TrainerProcess(run, client, shutdown).run()
+    assert newest(run) == finished
+    assert [record["step"] for record in series(run)] == [1, 2]
+
+
+def test_newer_negatives_are_taken_between_two_steps_and_the_async_gap_counts_from_their_checkpoint(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training=training(stage(2, "random"), stage(6, "ance")))
+    process = TrainerProcess(run, client, shutdown)
+
+    def refresh(step: int) -> None:
+        if step in (2, 4):  # the negatives of step 4 are there before step 5, those of step 6 never come
+            run.publish_negatives(step, created_at=newest(run).created_at)
+            wait_until(lambda: process.fresh.newest is not None and process.fresh.newest.step == step)
+
+    process.run(after_step=refresh)
+    records = series(run)
+    assert [record["async_gap"] for record in records] == [None, None, 1, 2, 1, 2, 3, 4]
+    assert [record["stage"] for record in records] == ["warmup"] * 2 + ["ance"] * 6
+    assert all(record["async_gap_seconds"] > 0 for record in records[2:])
+    assert process.metrics.registry.get_sample_value("ance_trainer_negatives_checkpoint_step") == 4
+    state = read_state(run.path(f"{run.layout.checkpoint(8)}/{STATE}"))
+    assert (state.step, state.stage, state.negatives_step) == (8, "ance", 4)
+
+
+def test_a_checkpoint_saved_on_shutdown_says_which_negatives_were_in_use(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training=training(stage(0, "random"), stage(6, "ance")))
+    run.publish_negatives(0)
+    with pytest.raises(TrainingInterrupted):
+        TrainerProcess(run, client, shutdown).run(after_step=lambda step: shutdown.request() if step == 3 else None)
+    assert read_state(run.path(f"{run.layout.checkpoint(3)}/{STATE}")).negatives_step == 0
+
+
+def test_a_trainer_that_loses_the_run_while_it_waits_for_negatives_stops_waiting(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training=training(stage(2, "random"), stage(2, "ance")))
+    process = TrainerProcess(run, client, shutdown)
+    with pytest.raises(TrainingInterrupted):
+        process.run(after_step=lambda step: process.lease.lost.set() if step == 2 else None)
+
+
+def test_a_second_trainer_waits_for_the_run(new_run: NewRun, client: Redis, shutdown: Shutdown) -> None:
+    run = new_run(training=training(stage(2, "random"), stage(0, "random")))
+    second = RunLease(client, f"{run.config.run}/trainer", "second")
+    tokens: list[int | None] = []
+
+    def try_to_lead(step: int) -> None:
+        asked = iter([False])
+        tokens.append(second.acquire(stop=lambda: next(asked, True)))
+
+    TrainerProcess(run, client, shutdown).run(after_step=try_to_lead)
+    assert tokens == [None, None]
