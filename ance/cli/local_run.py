@@ -33,6 +33,8 @@ def run_local(options: StackOptions, *, then_serve: bool, at_end: Callable[[], N
     supervisor = Supervisor(options.folder / "logs")
     try:
         if not _train(options, stack, supervisor, store, layout):
+            if at_end is None and is_finished(store, layout):
+                return True
             print(STOPPING)
             return False
         if at_end is not None:
@@ -56,7 +58,7 @@ def is_finished(store: Store, layout: RunLayout) -> bool:
 
 
 def _train(options: StackOptions, stack: Stack, supervisor: Supervisor, store: Store, layout: RunLayout) -> bool:
-    """Train to the end, and let search have the last version. False if the user stopped it before."""
+    """Train to the end, and let search have the last version. False if the user stopped it before that."""
     with Shutdown() as shutdown, Progress(stack.metrics, stack.search_url, f"run {options.run}") as progress:
         was_finished = is_finished(store, layout)
         progress.say(f"run {options.run} in {store.url}, logs in {options.folder / 'logs'}")
@@ -73,7 +75,7 @@ def _train(options: StackOptions, stack: Stack, supervisor: Supervisor, store: S
             _tick(supervisor, progress, shutdown)
         if options.search and not shutdown.requested:
             _await_serving(supervisor, progress, shutdown, layout, store)
-        return not shutdown.requested or is_finished(store, layout)
+        return not shutdown.requested
 
 
 def _tick(supervisor: Supervisor, progress: Progress, shutdown: Shutdown) -> None:

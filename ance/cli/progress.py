@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -112,8 +113,8 @@ def _curve(status: Status) -> list[RenderableType]:
     if not status.dev:
         return []
     shown = sorted(status.dev.items())[-CURVE_VERSIONS:]
-    values = "  ".join(f"{step}:\N{NO-BREAK SPACE}{value:.3f}" for step, value in shown)
-    return [Text.assemble(("dev RR@10", "bold"), " by version  ", values)]
+    values = [f"{step}: {value:.3f}" for step, value in shown]
+    return [Text.assemble(("dev RR@10", "bold"), " by version"), Columns(values, padding=(0, 2))]
 
 
 def bar(done: int, total: int) -> ProgressBar:

@@ -84,8 +84,7 @@ class Collector:
             self._require_leadership()
             try:
                 if time.monotonic() >= next_reconcile:
-                    self._enqueue(missing, retries)
-                    finished = [task for task in missing.values() if self._store.exists(task.output_uri)]
+                    finished = self._reconcile(missing, retries)
                     next_reconcile = time.monotonic() + self._settings.reconcile_seconds
                 else:
                     records = self._queue.completions(after, block_seconds=BLOCK_SECONDS)
@@ -111,11 +110,22 @@ class Collector:
         if self._lease.lost.is_set():
             raise PassInterrupted("the lease is lost")
 
-    def _enqueue(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> None:
-        """Put every task without vectors into the queue, unless it is there; give dead ones another chance."""
-        self._queue.enqueue(list(missing.values()))
+    def _reconcile(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> list[EncodeTask]:
+        """The missing tasks whose vectors are there; the others are enqueued, unless they are in the queue."""
+        finished, unfinished = [], {}
+        for task in missing.values():
+            if self._store.exists(task.output_uri):
+                finished.append(task)
+            else:
+                unfinished[task.id] = task
+        self._queue.enqueue(list(unfinished.values()))
+        self._revive_dead(unfinished, retries)
+        return finished
+
+    def _revive_dead(self, unfinished: dict[str, EncodeTask], retries: Counter[str]) -> None:
+        """Give dead tasks another chance, or give up the pass."""
         for letter in self._queue.dead_letters:
-            if letter.task_id not in missing:
+            if letter.task_id not in unfinished:
                 continue
             if retries[letter.task_id] >= self._settings.dead_letter_retries:
                 raise AnceError(

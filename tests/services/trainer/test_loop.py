@@ -9,7 +9,6 @@ import pytest
 from redis import Redis
 
 from ance.runtime.contracts import ArtifactRef
-from ance.runtime.lease import RunLease
 from ance.runtime.shutdown import Shutdown
 from ance.training.state import read_state
 from services.trainer.checkpoints import STATE
@@ -33,8 +32,7 @@ def newest(run: ServiceRun) -> ArtifactRef:
     return ref
 
 
-@pytest.mark.parametrize("negatives", ["random", "bm25"])
-@pytest.mark.parametrize("interrupted_after", [3, 4])
+@pytest.mark.parametrize(("negatives", "interrupted_after"), [("random", 3), ("bm25", 4)])
 def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
     new_run: NewRun, client: Redis, shutdown: Shutdown, negatives: str, interrupted_after: int
 ) -> None:
@@ -153,25 +151,3 @@ def test_a_checkpoint_saved_on_shutdown_says_which_negatives_were_in_use(
     with pytest.raises(TrainingInterrupted):
         TrainerProcess(run, client, shutdown).run(after_step=lambda step: shutdown.request() if step == 3 else None)
     assert read_state(run.path(f"{run.layout.checkpoint(3)}/{STATE}")).negatives_step == 0
-
-
-def test_a_trainer_that_loses_the_run_while_it_waits_for_negatives_stops_waiting(
-    new_run: NewRun, client: Redis, shutdown: Shutdown
-) -> None:
-    run = new_run(training=training(stage(2, "random"), stage(2, "ance")))
-    process = TrainerProcess(run, client, shutdown)
-    with pytest.raises(TrainingInterrupted):
-        process.run(after_step=lambda step: process.lease.lost.set() if step == 2 else None)
-
-
-def test_a_second_trainer_waits_for_the_run(new_run: NewRun, client: Redis, shutdown: Shutdown) -> None:
-    run = new_run(training=training(stage(2, "random"), stage(0, "random")))
-    second = RunLease(client, f"{run.config.run}/trainer", "second")
-    tokens: list[int | None] = []
-
-    def try_to_lead(step: int) -> None:
-        asked = iter([False])
-        tokens.append(second.acquire(stop=lambda: next(asked, True)))
-
-    TrainerProcess(run, client, shutdown).run(after_step=try_to_lead)
-    assert tokens == [None, None]

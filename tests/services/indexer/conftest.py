@@ -1,0 +1,12 @@
+import pytest
+from redis import Redis
+
+from ance.runtime.shutdown import Shutdown
+from tests.services.conftest import NewRun
+from tests.services.indexer.passes import Pass
+
+
+@pytest.fixture
+def under_way(new_run: NewRun, client: Redis, shutdown: Shutdown) -> Pass:
+    """A pass of ten tasks: three of training queries, one of dev queries, six of passages."""
+    return Pass(new_run(), client, shutdown)

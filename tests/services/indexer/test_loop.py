@@ -1,0 +1,146 @@
+"""Leaders, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from redis import Redis
+
+from ance.runtime.artifacts import published, read_manifest
+from ance.runtime.contracts import ArtifactRef, Part
+from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.layout import Pointer, manifest_of
+from ance.runtime.lease import RunLease
+from ance.runtime.shutdown import Shutdown
+from services.indexer.loop import Indexer
+from tests.services.conftest import NewRun
+from tests.services.indexer.passes import Pass, checkpoint, ids_of
+from tests.services.service_run import background, wait_until
+from tests.system.tiny import DEV, PASSAGES, TRAIN
+
+
+@contextmanager
+def indexer(under_way: Pass) -> Iterator[Indexer]:
+    """An indexer with a watcher that looks at the store often."""
+    run = under_way.run
+    pointer = run.layout.pointer("checkpoint")
+    watcher = CheckpointWatcher("", run.config.run, lambda: run.store.read_pointer(pointer), poll_seconds=0.01)
+    with watcher:
+        yield Indexer(
+            run.config,
+            run.store,
+            run.layout,
+            under_way.queue,
+            under_way.lease,
+            watcher,
+            under_way.refresh,
+            under_way.metrics,
+            under_way.shutdown,
+        )
+
+
+def announce(under_way: Pass, step: int, *, final: bool = False) -> ArtifactRef:
+    ref = checkpoint(under_way.run, step, final=final)
+    under_way.run.store.move_pointer(under_way.run.layout.pointer("checkpoint"), ref)
+    return ref
+
+
+def pointed(under_way: Pass, name: Pointer) -> ArtifactRef:
+    ref = under_way.run.store.read_pointer(under_way.run.layout.pointer(name))
+    assert ref is not None
+    return ref
+
+
+def test_the_run_ends_with_the_version_of_its_last_checkpoint(under_way: Pass) -> None:
+    announce(under_way, 80, final=True)
+    with indexer(under_way) as leader, under_way.worker.working():
+        leader.run()
+    assert pointed(under_way, "index").final and pointed(under_way, "negatives").final
+    layout, store = under_way.run.layout, under_way.run.store
+    record = json.loads(store.read(layout.refresh_record(80)))
+    assert record["rows"] == {"train_queries": TRAIN, "dev_queries": DEV, "passages": PASSAGES}
+    assert record["dev"]["R@1000"] == 1.0
+    files = [entry.path for entry in read_manifest(store, manifest_of(layout.embeddings(80))).files]
+    assert sorted(files) == sorted(f"{task.part}/{task.shard}.npy" for task in under_way.tasks(80))
+    phases = ("encode", "merge", "negatives")
+    sample = under_way.metrics.registry.get_sample_value
+    seconds = [sample("ance_indexer_phase_seconds", {"phase": phase}) for phase in phases]
+    assert sum(value for value in seconds if value is not None) == pytest.approx(record["refresh_seconds"], abs=0.01)
+    assert sample("ance_indexer_leader") == 0
+
+
+def test_warm_up_checkpoints_start_no_refresh(under_way: Pass) -> None:
+    announce(under_way, 15)
+    with indexer(under_way) as leader, background(leader.run, stop=under_way.shutdown.request):
+        wait_until(lambda: leader.watcher.newest is not None)
+        announce(under_way, 20)  # ends the warm-up
+        wait_until(lambda: bool(under_way.queue.outstanding()))
+    assert {task_id.split("/")[1] for task_id in under_way.queue.outstanding()} == {"20"}
+
+
+def test_a_new_leader_continues_the_recorded_pass_and_only_missing_shards_are_encoded_again(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run()
+    with Shutdown(signals=()) as stop:
+        first = Pass(run, client, stop)
+        announce(first, 20)
+        with indexer(first) as leader, background(leader.run, stop=stop.request):
+            first.worker.work(6)
+    done = set(first.worker.handled)
+    assert published(run.store, run.layout.index(20)) is None
+
+    second = Pass(run, client, shutdown)
+    announce(second, 80, final=True)
+    with indexer(second) as leader, second.worker.working():
+        leader.run()
+    assert pointed(second, "index").step == 80
+    assert published(run.store, run.layout.index(20)) is not None, "the pass of the first leader was finished"
+    again = [task_id for task_id in second.worker.handled if task_id in set(ids_of(second.tasks(20)))]
+    assert sorted(again) == sorted(set(ids_of(second.tasks(20))) - done)
+    assert second.worker.handled[: len(again)] == again, "the older pass comes first"
+
+
+def test_a_leader_of_a_flushed_redis_leads_under_a_higher_token(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run()
+    with Shutdown(signals=()) as stop:
+        first = Pass(run, client, stop)
+        announce(first, 20)
+        with indexer(first) as leader, first.worker.working(), background(leader.run, stop=stop.request):
+            wait_until(lambda: published(run.store, run.layout.index(20)) is not None)
+    before = pointed(first, "index").fencing_token
+    client.flushall()
+    second = Pass(run, client, shutdown)
+    announce(second, 80, final=True)
+    with indexer(second) as leader, second.worker.working():
+        leader.run()
+    assert pointed(second, "index").fencing_token > before
+
+
+def test_a_stand_by_leads_nothing_and_leaves_on_shutdown(under_way: Pass) -> None:
+    active = RunLease(under_way.client, f"{under_way.run.config.run}/indexer", "active")
+    active.acquire()
+    announce(under_way, 20)
+    try:
+        with indexer(under_way) as stand_by, background(stand_by.run, stop=under_way.shutdown.request):
+            wait_until(lambda: stand_by.watcher.newest is not None)
+    finally:
+        active.release()
+    assert not under_way.queue.outstanding()
+
+
+def test_negatives_are_not_mined_for_a_run_that_does_not_train_on_them(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    ance = {"steps": 60, "learning_rate": 1e-3, "negatives": "random"}
+    under_way = Pass(new_run(training={"ance": ance}), client, shutdown)
+    announce(under_way, 80, final=True)
+    with indexer(under_way) as leader, under_way.worker.working():
+        leader.run()
+    assert not ids_of(under_way.tasks(80), Part.TRAIN_QUERIES)
+    assert under_way.run.store.read_pointer(under_way.run.layout.pointer("negatives")) is None

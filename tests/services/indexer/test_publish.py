@@ -1,0 +1,94 @@
+"""What a refresh leaves in the store."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ance.negatives.mined import MinedNegatives
+from ance.runtime.artifacts import fetch, publish, read_manifest
+from ance.runtime.contracts import Kind, Part
+from ance.runtime.layout import manifest_of
+from services.indexer.builder import RefreshBuilder
+from services.indexer.plan import rows_of
+from services.indexer.publish import Publisher
+from tests.services.indexer.passes import Pass, checkpoint
+from tests.services.indexer.test_builder import finished
+from tests.system.tiny import TRAIN
+
+
+def publisher(under_way: Pass, step: int) -> Publisher:
+    run = under_way.run
+    return Publisher(run.store, run.config, run.layout, run.dataset, checkpoint(run, step), under_way.lease, run.cache)
+
+
+def builder(under_way: Pass, step: int) -> RefreshBuilder:
+    run = under_way.run
+    built = RefreshBuilder(run.dataset, run.config, rows_of(run.dataset, run.config))
+    for task in under_way.tasks(step):
+        built.add(finished(task))
+    return built
+
+
+def mined(under_way: Pass, step: int) -> MinedNegatives:
+    run = under_way.run
+    return MinedNegatives.open(fetch(run.store, run.layout.negatives(step), run.cache))
+
+
+def test_negatives_are_the_top_of_the_ranking_without_the_known_positives(under_way: Pass) -> None:
+    built = builder(under_way, 20)
+    publisher(under_way, 20).negatives(built)
+    found = mined(under_way, 20)
+    ids, _ = built.ranking(Part.TRAIN_QUERIES)
+    assert any(query in ids[query] for query in range(TRAIN)), "a positive has to be among the top to be dropped"
+    for query in range(TRAIN):  # passage q is the positive of query q
+        expected = [row for row in ids[query].tolist() if row != query][:20]
+        assert found.candidates[query].tolist() == expected
+        assert set(found.negatives[query].tolist()) <= set(expected)
+    ref = under_way.run.store.read_pointer(under_way.run.layout.pointer("negatives"))
+    assert ref is not None
+    manifest = read_manifest(under_way.run.store, ref.manifest_uri, ref.manifest_sha256)
+    assert manifest.stats == {"overlap": {}, "checkpoint_created_at": 1020.0}
+    assert manifest.parents == {"checkpoint": checkpoint(under_way.run, 20).manifest_sha256}
+
+
+def test_the_overlap_with_the_previous_version_and_with_bm25_is_reported(under_way: Pass) -> None:
+    run = under_way.run
+    publisher(under_way, 20).negatives(builder(under_way, 20))
+    previous = mined(under_way, 20)
+    previous.save(run.cache / "bm25")
+    publish(run.store, run.layout.bm25_negatives, run.cache / "bm25", kind=Kind.NEGATIVES)
+    overlaps = publisher(under_way, 25).negatives(builder(under_way, 25))
+    pairs = zip(mined(under_way, 25).candidates, previous.candidates, strict=True)
+    share = np.mean([len(set(new.tolist()) & set(old.tolist())) / len(new) for new, old in pairs])
+    assert overlaps == {"previous": pytest.approx(share), "bm25": pytest.approx(share)}
+    assert 0 < share < 1
+
+
+def test_previous_negatives_that_are_damaged_cost_the_overlap_and_not_the_refresh(
+    under_way: Pass, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher(under_way, 20).negatives(builder(under_way, 20))
+    under_way.run.path(f"{under_way.run.layout.negatives(20)}/candidates.npy").unlink()
+    assert publisher(under_way, 25).negatives(builder(under_way, 25)) == {}
+    assert "overlap not measured" in caplog.text
+    assert mined(under_way, 25).candidates.shape == (TRAIN, 20)
+
+
+def test_the_index_carries_the_record_of_its_refresh_which_is_also_kept_apart(under_way: Pass) -> None:
+    run = under_way.run
+    record = {"step": 20, "dev": {"RR@10": 0.5}}
+    publisher(under_way, 20).index(builder(under_way, 20), record)
+    folder = fetch(run.store, run.layout.index(20), run.cache)
+    assert json.loads((folder / "eval.json").read_text()) == record
+    assert json.loads(run.store.read(run.layout.refresh_record(20))) == record
+    stats = read_manifest(run.store, manifest_of(run.layout.index(20))).stats
+    assert (stats["dataset"], stats["checkpoint"]["step"], stats["dev"]) == ("salad", 20, record["dev"])
+
+
+def test_dev_metrics_are_those_of_the_first_dev_queries(under_way: Pass) -> None:
+    measured = publisher(under_way, 20).dev_metrics(builder(under_way, 20))
+    assert measured["R@1000"] == 1.0  # 240 passages: every one is ranked
+    assert 0 < measured["RR@10"] < 1

@@ -1,0 +1,106 @@
+"""Encoders of recent checkpoints: exactly the one that is named, and loaded ahead of need."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ance.runtime.artifacts import CorruptArtifact
+from ance.runtime.contracts import ArtifactRef, EncodingConfig
+from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.metrics import InferencerMetrics
+from ance.runtime.shutdown import Shutdown
+from services.inferencer.encoders import Encoders
+from tests.services.conftest import NewRun
+from tests.services.service_run import ServiceRun, background, wait_until
+
+
+def encoders(run: ServiceRun, metrics: InferencerMetrics | None = None) -> Encoders:
+    return Encoders(run.store, run.cache, EncodingConfig(), "cpu", metrics or InferencerMetrics())
+
+
+def loads(metrics: InferencerMetrics) -> float | None:
+    return metrics.registry.get_sample_value("ance_inferencer_checkpoint_load_seconds_count")
+
+
+def get(kept: Encoders, ref: ArtifactRef) -> object:
+    return kept.get(ref.manifest_uri, ref.manifest_sha256)
+
+
+def test_the_checkpoint_in_use_stays_loaded_while_newer_ones_pass_by(new_run: NewRun) -> None:
+    run, metrics = new_run(), InferencerMetrics()
+    kept = encoders(run, metrics)
+    in_use, *newer = (run.publish_checkpoint(step) for step in (1, 2, 3))
+    encoder = get(kept, in_use)
+    for ref in newer:
+        get(kept, ref)
+        assert get(kept, in_use) is encoder
+    assert loads(metrics) == 3
+    get(kept, newer[0])  # two are kept, and this one was not used last
+    assert loads(metrics) == 4
+
+
+def test_a_checkpoint_is_refused_when_its_manifest_is_not_the_one_that_is_named(new_run: NewRun) -> None:
+    run = new_run()
+    ref = run.publish_checkpoint(1)
+    with pytest.raises(CorruptArtifact, match="expected 0000"):
+        encoders(run).get(ref.manifest_uri, "0" * 64)
+
+
+def test_the_state_of_the_trainer_is_not_fetched(new_run: NewRun) -> None:
+    run = new_run()
+    ref = run.publish_checkpoint(1)
+    run.store.delete(f"{run.layout.checkpoint(1)}/trainer_state")
+    assert encoders(run).get(ref.manifest_uri, ref.manifest_sha256).dim == 32
+
+
+def test_a_loaded_encoder_is_had_at_once_while_another_is_being_loaded(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+    kept = encoders(run)
+    loaded, slow = run.publish_checkpoint(1), run.publish_checkpoint(2)
+    encoder = get(kept, loaded)
+    entered, release, load = threading.Event(), threading.Event(), Encoders._load
+
+    def slowly(self: Encoders, uri: str, sha256: str) -> object:
+        entered.set()
+        assert release.wait(20)
+        return load(self, uri, sha256)
+
+    monkeypatch.setattr(Encoders, "_load", slowly)
+    with background(lambda: get(kept, slow) and None, stop=release.set):
+        assert entered.wait(20)
+        assert get(kept, loaded) is encoder
+
+
+def test_announced_checkpoints_are_preloaded_from_the_first_that_a_refresh_may_use(
+    new_run: NewRun, shutdown: Shutdown
+) -> None:
+    run, metrics = new_run(), InferencerMetrics()
+    kept = encoders(run, metrics)
+    pointer = run.layout.pointer("checkpoint")
+    watcher = CheckpointWatcher("", run.config.run, lambda: run.store.read_pointer(pointer), poll_seconds=0.01)
+    run.publish_checkpoint(5)
+    with watcher, background(lambda: kept.preload(watcher, shutdown, first_step=20), stop=shutdown.request):
+        wait_until(lambda: watcher.newest is not None)
+        ref = run.publish_checkpoint(20)
+        wait_until(lambda: loads(metrics) == 1)
+        get(kept, ref)
+    assert loads(metrics) == 1
+
+
+def test_a_checkpoint_that_cannot_be_preloaded_does_not_end_the_preloading(
+    new_run: NewRun, shutdown: Shutdown, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, metrics = new_run(), InferencerMetrics()
+    kept = encoders(run, metrics)
+    pointer = run.layout.pointer("checkpoint")
+    run.publish_checkpoint(20)
+    run.store.delete(run.layout.checkpoint(20))
+    watcher = CheckpointWatcher("", run.config.run, lambda: run.store.read_pointer(pointer), poll_seconds=0.01)
+    with watcher, background(lambda: kept.preload(watcher, shutdown, first_step=20), stop=shutdown.request):
+        wait_until(lambda: "not preloaded" in caplog.text)
+        run.publish_checkpoint(21)
+        wait_until(lambda: metrics.registry.get_sample_value("ance_inferencer_checkpoint_step") == 21)

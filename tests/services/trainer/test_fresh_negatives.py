@@ -1,0 +1,74 @@
+"""The thread that looks for newer negatives."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.trainer.fresh_negatives import FreshNegatives
+from tests.services.conftest import NewRun
+from tests.services.service_run import ServiceRun, wait_until
+
+POLL_SECONDS = 0.01
+
+
+def watching(run: ServiceRun) -> FreshNegatives:
+    return FreshNegatives(run.store, run.layout, run.cache, POLL_SECONDS)
+
+
+def damage(run: ServiceRun, step: int) -> None:
+    """Change a byte of the negatives, keeping their size. The file is linked into the store, so it is replaced."""
+    path = run.path(f"{run.layout.negatives(step)}/negatives.npy")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_the_newest_version_is_there_without_being_asked_for(new_run: NewRun) -> None:
+    run = new_run()
+    with watching(run) as fresh:
+        assert fresh.newest is None
+        run.publish_negatives(5, passage=7, created_at=123.0)
+        version = fresh.wait_from(5, timeout=20)
+        assert version is not None and version is fresh.newest
+        assert (version.step, version.checkpoint_created_at) == (5, 123.0)
+        assert (version.negatives.negatives == 7).all()
+
+
+def test_waiting_ends_after_the_timeout_when_only_older_versions_are_there(new_run: NewRun) -> None:
+    run = new_run()
+    run.publish_negatives(5)
+    with watching(run) as fresh:
+        assert fresh.wait_from(5, timeout=20) is not None
+        assert fresh.wait_from(6, timeout=0.05) is None
+
+
+def test_a_corrupt_version_is_refused_once_the_old_one_stays_and_the_next_is_taken(
+    new_run: NewRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = new_run()
+    run.publish_negatives(5)
+    with watching(run) as fresh:
+        old = fresh.wait_from(5, timeout=20)
+        ref = run.publish_negatives(6, pointer=False)
+        damage(run, 6)
+        run.store.move_pointer(run.layout.pointer("negatives"), ref)
+        wait_until(lambda: "negatives refused" in caplog.text)
+        assert fresh.wait_from(6, timeout=10 * POLL_SECONDS) is None
+        assert fresh.newest is old
+        run.publish_negatives(7)
+        assert fresh.wait_from(7, timeout=20) is not None
+    assert caplog.text.count("negatives refused") == 1
+
+
+def test_a_version_that_vanishes_before_it_is_read_does_not_end_the_watch(
+    new_run: NewRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = new_run()
+    ref = run.publish_negatives(5, pointer=False)
+    run.store.delete(run.layout.negatives(5))
+    run.store.move_pointer(run.layout.pointer("negatives"), ref)
+    with watching(run) as fresh:
+        wait_until(lambda: "trying again" in caplog.text)
+        run.publish_negatives(6)
+        assert fresh.wait_from(6, timeout=20) is not None

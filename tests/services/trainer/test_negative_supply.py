@@ -1,0 +1,143 @@
+"""Which negatives a step gets, and when it has to wait for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from ance.negatives.mined import MinedNegatives
+from ance.runtime.metrics import TrainerMetrics
+from ance.training.config import StageConfig
+from services.trainer.fresh_negatives import FreshNegatives
+from services.trainer.negative_supply import NegativeSupply, Supply
+from services.trainer.stages import Stage
+from tests.services.conftest import NewRun
+from tests.services.service_run import ServiceRun, wait_until
+
+ROWS = np.arange(4)
+
+
+def stage(negatives: str, first: int = 20, last: int = 80) -> Stage:
+    config = StageConfig.model_validate({"steps": last - first, "learning_rate": 1e-3, "negatives": negatives})
+    return Stage("ance" if negatives == "ance" else "warmup", config, first, last)
+
+
+def drawn(supply: Supply) -> set[int]:
+    """Passages that the queries of `ROWS` get."""
+    return set(supply.source.negatives(ROWS, 1, np.random.default_rng(0)).ravel().tolist())
+
+
+@dataclass
+class Desk:
+    """A supply with everything around it."""
+
+    run: ServiceRun
+    fresh: FreshNegatives
+    metrics: TrainerMetrics
+    stopped: threading.Event
+    mined: list[int]
+
+    def supply(self, max_async_gap: int = 0) -> NegativeSupply:
+        return NegativeSupply(
+            self.run.dataset, self.fresh, self.bm25, max_async_gap, self.metrics, stop=self.stopped.is_set
+        )
+
+    def bm25(self) -> MinedNegatives:
+        self.mined.append(1)
+        listed = np.full((len(ROWS), 1), 200, np.int64)
+        return MinedNegatives(ROWS, listed, listed, np.zeros((len(ROWS), 1), np.float32))
+
+    def publish(self, step: int) -> None:
+        """Publish negatives of a step and wait until the watching thread has them."""
+        self.run.publish_negatives(step)
+        assert self.fresh.wait_from(step, timeout=20) is not None
+
+    @property
+    def waiting(self) -> bool:
+        return self.metrics.registry.get_sample_value("ance_trainer_waiting") == 1
+
+
+@pytest.fixture
+def desk(new_run: NewRun) -> Iterator[Desk]:
+    run = new_run()
+    with FreshNegatives(run.store, run.layout, run.cache, poll_seconds=0.01) as fresh:
+        yield Desk(run, fresh, TrainerMetrics(), threading.Event(), [])
+
+
+class Asking:
+    """Asks for negatives in another thread, as the training loop does in its own."""
+
+    def __init__(self, ask: Callable[[], Supply | None]) -> None:
+        self.answer: Supply | None = None
+        self._thread = threading.Thread(target=self._run, args=(ask,))
+        self._thread.start()
+
+    def _run(self, ask: Callable[[], Supply | None]) -> None:
+        self.answer = ask()
+
+    def result(self) -> Supply | None:
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "still waiting"
+        return self.answer
+
+
+def test_random_and_bm25_negatives_come_from_no_index(desk: Desk) -> None:
+    supply = desk.supply(max_async_gap=1)
+    for kind, mined in (("random", []), ("bm25", [1])):
+        supply.start(stage(kind, first=0, last=20))
+        given = supply.for_step(stage(kind, first=0, last=20), 19)
+        assert given is not None and supply.version is None and given.async_gap(20) is None
+        assert desk.mined == mined
+    assert given is not None and drawn(given) == {200}
+
+
+def test_a_newer_version_is_taken_at_the_next_step(desk: Desk) -> None:
+    supply, ance = desk.supply(), stage("ance")
+    supply.start(ance)
+    for version in (20, 40):
+        desk.publish(version)
+        given = supply.for_step(ance, 50)
+        assert given is not None
+        assert drawn(given) == {100 + version} and supply.version == version
+        assert given.async_gap(51) == 51 - version
+        assert supply.for_step(ance, 51) is given, "the same version is not opened again"
+
+
+def test_the_first_step_of_a_stage_waits_for_negatives_of_the_checkpoint_that_began_it(desk: Desk) -> None:
+    supply, ance = desk.supply(), stage("ance")
+    desk.publish(10)  # mined with a warm-up checkpoint: another kind of negatives
+    asking = Asking(lambda: supply.for_step(ance, 20))
+    wait_until(lambda: desk.waiting)
+    desk.publish(20)
+    given = asking.result()
+    assert given is not None and drawn(given) == {120}
+    assert not desk.waiting
+
+
+def test_training_pauses_at_the_bound_of_the_async_gap_and_goes_on_with_newer_negatives(desk: Desk) -> None:
+    supply, ance = desk.supply(max_async_gap=5), stage("ance")
+    desk.publish(20)
+    assert supply.for_step(ance, 25) is not None  # five steps old: not too old
+    asking = Asking(lambda: supply.for_step(ance, 26))
+    wait_until(lambda: desk.waiting)
+    desk.publish(25)
+    given = asking.result()
+    assert given is not None and supply.version == 25
+
+
+def test_without_a_bound_training_never_pauses(desk: Desk) -> None:
+    supply = desk.supply(max_async_gap=0)
+    desk.publish(20)
+    assert supply.for_step(stage("ance", last=10_000), 9_000) is not None
+
+
+def test_a_wish_to_stop_ends_the_wait(desk: Desk) -> None:
+    asking = Asking(lambda: desk.supply().for_step(stage("ance"), 20))
+    wait_until(lambda: desk.waiting)
+    desk.stopped.set()
+    assert asking.result() is None
+    assert not desk.waiting
