@@ -4,7 +4,7 @@ Each seed trains one warm-up; from its weights every kind of negatives trains on
 the same batches of queries. ANN negatives are refreshed as in a run: mined every `--refresh` steps, in use `--lag`
 steps later.
 
-python -m benchmarks.negatives [--dataset python-env:passages=8000 | beir:FOLDER] [--seeds 3] [--split dev]
+python -m benchmarks.negatives [--dataset beir:FOLDER] [--seeds 3] [--split dev]
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import yaml
 
+from ance.cli.demo import DATASET
 from ance.cli.models import resolve_model
 from ance.data.dataset import Dataset
 from ance.data.open_source import open_source
@@ -126,7 +127,7 @@ class Experiment:
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result: mean RR@10 after ANN negatives over that after BM25's."""
     parser = argparse.ArgumentParser(prog="benchmarks.negatives", description=__doc__)
-    parser.add_argument("--dataset", default="python-env:passages=8000", help="as for `ance prepare`")
+    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
     parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change a setting, dotted key")
     parser.add_argument("--split", default="dev")

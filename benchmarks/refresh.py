@@ -3,7 +3,7 @@
 From the first task to published negatives with one inferencer, over the time in which one process encodes the same
 rows. One thread each.
 
-python -m benchmarks.refresh [--dataset python-env:passages=8000 | beir:FOLDER] [--json]
+python -m benchmarks.refresh [--dataset beir:FOLDER] [--json]
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from ance.cli.demo import DATASET
 from benchmarks.harness import Result, machine
 from benchmarks.negatives import DEMO, load_config
 from benchmarks.pipeline import offline, pipeline
@@ -28,7 +29,7 @@ SETTINGS = {
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds."""
     parser = argparse.ArgumentParser(prog="benchmarks.refresh", description=__doc__)
-    parser.add_argument("--dataset", default="python-env:passages=8000", help="as for `ance prepare`")
+    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
     parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

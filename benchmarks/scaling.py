@@ -1,6 +1,6 @@
 """A refresh with two inferencers against one, one thread each.
 
-python -m benchmarks.scaling [--dataset python-env:passages=8000 | beir:FOLDER] [--json]
+python -m benchmarks.scaling [--dataset beir:FOLDER] [--json]
 """
 
 import argparse
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from ance.cli.demo import DATASET
 from benchmarks.harness import Result, machine
 from benchmarks.negatives import DEMO, load_config
 from benchmarks.pipeline import offline, pipeline
@@ -19,7 +20,7 @@ GOAL = 1.7
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds a refresh takes."""
     parser = argparse.ArgumentParser(prog="benchmarks.scaling", description=__doc__)
-    parser.add_argument("--dataset", default="python-env:passages=8000", help="as for `ance prepare`")
+    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
     parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
     parser.add_argument("--runs", type=int, default=5, help="refreshes with each number of inferencers")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from ance.runtime.store import Store
 
 CONFIG = "demo.yaml"
+# Named, so that what else is installed does not change the demo.
+PACKAGES = (
+    "torch+transformers+numpy+scipy+scikit-learn+networkx+sympy+pydantic+rich+fastapi+starlette+redis"
+    "+huggingface-hub+fsspec+requests+urllib3+click+jinja2+joblib+stdlib"
+)
+DATASET = f"python-env:passages=8000,packages={PACKAGES}"
 REPORT = "report.json"
 
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder of the demo: store, logs, report.")] = Path("demo"),
-    dataset: Annotated[str, typer.Option(help="Data set, as for `ance prepare`.")] = "python-env:passages=8000",
+    dataset: Annotated[
+        str,
+        typer.Option(help="Data set, as for `ance prepare`.", show_default="8,000 functions of the demo's packages"),
+    ] = DATASET,
     config: Annotated[
         Path | None, typer.Option(help="A run configuration of your own instead of the demo's.", show_default=False)
     ] = None,

@@ -48,21 +48,20 @@ def evaluate_run(
     from ance.runtime.layout import RunLayout
     from ance.runtime.process import limit_threads
     from ance.runtime.run import read_config
-    from ance.runtime.settings import ServiceSettings
+    from ance.runtime.settings import DEFAULT_CACHE
     from ance.runtime.store import Store
 
     limit_threads(threads)
     store, layout = Store.open(store_url), RunLayout(run)
     config = read_config(store, layout)
-    cache = ServiceSettings(store=store_url, run=run).cache_dir
-    dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), cache))
+    dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), DEFAULT_CACHE))
     qrels = dataset.qrels(split)
     newest = store.read_pointer(layout.pointer("checkpoint"))
     if newest is None:
         raise AnceError(f"run '{run}' has no checkpoint yet: nothing to score")
     rankings = {"bm25": rank_bm25(dataset, split, config.evaluation.depth)}
     for name, step in _steps(config, newest.step).items():
-        folder = fetch(store, layout.checkpoint(step), cache)
+        folder = fetch(store, layout.checkpoint(step), DEFAULT_CACHE)
         encoder = TextEncoder.load(folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget)
         rankings[name] = rank_dense(encoder, config.model, dataset, split, config.evaluation.depth)
     if trec is not None:

@@ -10,6 +10,7 @@ from ance.runtime.artifacts import fetch
 from ance.runtime.contracts import RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.settings import ServiceSettings, load
+from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -29,16 +30,26 @@ class OpenRun(Generic[Settings]):
         return Dataset.open(fetch(self.store, self.layout.dataset(self.config.dataset), self.settings.cache_dir))
 
 
-def open_run(settings_class: type[Settings], service: str) -> OpenRun[Settings]:
+def open_run(
+    settings_class: type[Settings], service: str, shutdown: Shutdown, *, writes: bool = True
+) -> OpenRun[Settings]:
     """Read settings from the environment, set up logging and read the run's configuration from the store.
+
+    Args:
+        settings_class: of the service.
+        service: its name in logs.
+        shutdown: ends the wait for a store that is unreachable.
+        writes: whether the service needs to write to the store.
 
     Raises:
         AnceError: a setting is missing or wrong, the store is not writable, or it holds no such run.
     """
     settings = load(settings_class)
     logs.configure(service, settings.log_format, level=settings.log_level, run=settings.run)
-    store = Store.open(settings.store)
-    store.check_writable()
+    settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    store = Store.open(settings.store, wait=shutdown.wait)
+    if writes:
+        store.check_writable()
     layout = RunLayout(settings.run)
     return OpenRun(settings, read_config(store, layout), store, layout)
 

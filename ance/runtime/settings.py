@@ -18,6 +18,9 @@ def _unique_name() -> str:
     return f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
 
+DEFAULT_CACHE = Path("~/.cache/ance").expanduser()
+
+
 class ServiceSettings(BaseSettings):
     """What every service is told. The science of a run is in its run.yaml, never here."""
 
@@ -33,7 +36,7 @@ class ServiceSettings(BaseSettings):
     """URL of Redis, e.g. redis://127.0.0.1:6379/0, or rediss:// for TLS."""
     metrics_port: NonNegativeInt = Field(default=9090, le=65535)
     """Port of /metrics, 0 for any free one."""
-    cache_dir: Path = Path("~/.cache/ance").expanduser()
+    cache_dir: Path = DEFAULT_CACHE
     """Local folder for copies of artifacts that the store does not keep on this machine."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto` is text on a terminal and JSON elsewhere."""

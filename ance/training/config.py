@@ -1,8 +1,8 @@
 """Settings of training."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from ance.config import Section
 
@@ -51,9 +51,18 @@ class TrainingConfig(Section):
     checkpoint_steps: PositiveInt = 10_000
     """Publish a checkpoint, and so offer the inferencers new weights, every this many steps."""
     max_async_gap: NonNegativeInt = 0
-    """Pause while the negatives in use come from a checkpoint more than this many steps old (0: never)."""
-    gradient_norm_steps: PositiveInt = Field(default=1)
+    """Pause while the negatives in use come from a checkpoint more than this many steps old (0: never, as in
+    the paper). At least `checkpoint_steps`, or the trainer would wait for a checkpoint it has yet to reach."""
+    gradient_norm_steps: PositiveInt = 1
     """Record gradient norms by layer group every this many steps."""
+
+    @model_validator(mode="after")
+    def _gap_can_be_kept(self) -> Self:
+        if 0 < self.max_async_gap < self.checkpoint_steps:
+            raise ValueError(
+                f"max_async_gap ({self.max_async_gap}) must be 0 or at least checkpoint_steps ({self.checkpoint_steps})"
+            )
+        return self
 
     @property
     def total_steps(self) -> int:

@@ -16,10 +16,10 @@ from services.indexer.settings import IndexerSettings
 
 def main() -> None:
     """Wire the process together and lead, or stand by, until SIGTERM or the end of the run."""
-    run = open_run(IndexerSettings, service="indexer")
+    shutdown = Shutdown()
+    run = open_run(IndexerSettings, "indexer", shutdown)
     settings, config = run.settings, run.config
     limit_threads(settings.threads)
-    shutdown = Shutdown()
     metrics = IndexerMetrics()
     redis = connect(settings.redis_url)
     queue = TaskQueue(

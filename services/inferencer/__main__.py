@@ -16,10 +16,10 @@ from services.inferencer.settings import InferencerSettings
 
 def main() -> None:
     """Wire the process together and work until SIGTERM."""
-    run = open_run(InferencerSettings, service="inferencer")
+    shutdown = Shutdown()
+    run = open_run(InferencerSettings, "inferencer", shutdown)
     settings, config = run.settings, run.config
     limit_threads(settings.threads)
-    shutdown = Shutdown()
     metrics = InferencerMetrics()
     encoders = Encoders(run.store, settings.cache_dir, config.encoding, settings.device, metrics)
     watcher = CheckpointWatcher(

@@ -28,10 +28,10 @@ INTERRUPTED = 143
 
 def main() -> None:
     """Wire the process together and train until the end of the run or SIGTERM."""
-    run = open_run(TrainerSettings, service="trainer")
+    shutdown = Shutdown()
+    run = open_run(TrainerSettings, "trainer", shutdown)
     settings, config, store, layout = run.settings, run.config, run.store, run.layout
     limit_threads(settings.warmup_threads or settings.threads)
-    shutdown = Shutdown()
     metrics = TrainerMetrics()
     dataset = run.open_dataset()
     lease = RunLease(connect(settings.redis_url), f"{config.run}/trainer", settings.holder, settings.leader_seconds)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 
 from ance.data.dataset import Dataset
+from ance.data.tokenizer import Tokenizer
+from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
 from ance.runtime.contracts import RunConfig
 from ance.runtime.feed import CheckpointServer
@@ -58,6 +60,7 @@ class Trainer:
         self._lease = lease
         self._metrics = metrics
         self._shutdown = shutdown
+        self._dataset = dataset
         self._batches = TrainingBatches(dataset.qrels("train"), config.training)
         self._texts = TrainingTexts(
             queries=dataset.queries("train").tokens,
@@ -86,8 +89,18 @@ class Trainer:
     def _start(self) -> BiEncoder:
         torch.manual_seed(self._config.training.seed)
         model = BiEncoder.start(self._config.model)
+        self._require_same_tokenizer(model)
         self._checkpoints.publish(model, None, TrainerState(step=0, stage="warmup"))
         return self._prepared(model)
+
+    def _require_same_tokenizer(self, model: BiEncoder) -> None:
+        """The token ids of the data set mean something else to another model's tokenizer."""
+        if Tokenizer.load(model.tokenizer_path).sha256 != self._dataset.meta.tokenizer_sha256:
+            raise AnceError(
+                f"dataset '{self._config.dataset}' was prepared with another tokenizer than that of "
+                f"model.name_or_path '{self._config.model.name_or_path}': prepare it again with --model "
+                f"{self._config.model.name_or_path} and another --name"
+            )
 
     def _resume(self, restored: Restored) -> BiEncoder:
         log.info("resuming", extra={"step": restored.ref.step})
