@@ -59,9 +59,11 @@ def pack(
     return ids, lengths
 
 
-def pad(ids: NDArray[np.int64], lengths: NDArray[np.int64], pad_id: int) -> tuple[Tensor, Tensor]:
-    """What `pack` gives as a padded batch: input_ids and attention_mask, both int64 [n, longest]."""
-    mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+def pad(
+    ids: NDArray[np.int64], lengths: NDArray[np.int64], pad_id: int, width: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """What `pack` gives as a padded batch: input_ids and attention_mask, both int64 [n, width or longest]."""
+    mask = np.arange(width or lengths.max(initial=0)) < lengths[:, None]
     padded = np.full(mask.shape, pad_id, np.int64)
     padded[mask] = ids
     return torch.from_numpy(padded), torch.from_numpy(mask.astype(np.int64))
@@ -72,15 +74,20 @@ def to_device(batch: Tensor, device: torch.device) -> Tensor:
     return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
 
 
-def collate(tokens: Ragged, rows: NDArray[np.int64], special: SpecialTokens, max_tokens: int) -> tuple[Tensor, Tensor]:
+def collate(
+    tokens: Ragged, rows: NDArray[np.int64], special: SpecialTokens, max_tokens: int, multiple: int = 1
+) -> tuple[Tensor, Tensor]:
     """A padded batch of rows.
 
     Args:
         tokens: content tokens, without special tokens.
         rows: int64 [B].
         max_tokens: longest text, special tokens included; content is cut to fit.
+        multiple: the width is rounded up to a multiple of this, but not beyond `max_tokens`.
 
     Returns:
-        input_ids int64 [B, L] and attention_mask int64 [B, L] with L the longest of these texts.
+        input_ids int64 [B, L] and attention_mask int64 [B, L] with L the longest of these texts, rounded up.
     """
-    return pad(*pack(tokens, rows, special, max_tokens), special.pad_id)
+    ids, lengths = pack(tokens, rows, special, max_tokens)
+    longest = int(lengths.max(initial=0))
+    return pad(ids, lengths, special.pad_id, min(-(-longest // multiple) * multiple, max_tokens))

@@ -23,10 +23,12 @@ from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.length_groups import length_groups
 from ance.training.losses import in_batch_nll, pairwise_nll
 
-# Padding, in tokens, that a forward pass more must save: a CPU computes as it goes, elsewhere launching the
-# kernels of a layer takes longer than a short batch.
-_LEAST_SAVING = {"cpu": 64}
+# Padding, in tokens, that a forward pass more must save. It costs a CPU another gradient of the whole embedding
+# table and new shapes; elsewhere, launching the kernels of a layer takes longer than a short batch.
+_LEAST_SAVING = {"cpu": 1024}
 _LEAST_SAVING_ELSEWHERE = 16_384
+# Lengths are rounded up to this, so that few shapes occur: on a CPU, oneDNN compiles a kernel for each.
+_LENGTH_MULTIPLE = 8
 
 
 class NonFiniteLoss(AnceError):
@@ -128,7 +130,7 @@ class TrainingStep:
         with torch.autocast(on.type, dtype=torch.bfloat16, enabled=self._config.dtype == "bfloat16"):
             vectors = []
             for group in groups:
-                input_ids, attention_mask = collate(tokens, rows[group], special, max_tokens)
+                input_ids, attention_mask = collate(tokens, rows[group], special, max_tokens, _LENGTH_MULTIPLE)
                 vectors.append(self._model(input_ids.to(on), attention_mask.to(on)))
         given_order = torch.from_numpy(np.argsort(np.concatenate(groups))).to(on)
         return torch.cat(vectors)[given_order], int(lengths.sum())

@@ -56,3 +56,10 @@ def test_no_rows_make_an_empty_batch() -> None:
     rows = np.empty(0, np.int64)
     assert token_budget_batches(text_lengths(TOKENS, rows, SPECIAL, 6), 100) == []
     assert collate(TOKENS, rows, SPECIAL, 6)[0].shape == (0, 0)
+
+
+def test_the_width_of_a_batch_is_rounded_up_but_not_beyond_the_longest_allowed() -> None:
+    rows = np.array([0, 1])  # 3 and 0 content tokens
+    assert collate(TOKENS, rows, SPECIAL, 10, multiple=4)[0].shape == (2, 8)
+    assert collate(TOKENS, rows, SPECIAL, 6, multiple=4)[0].shape == (2, 6)
+    assert collate(TOKENS, rows, SPECIAL, 10, multiple=4)[1].sum(1).tolist() == [5, 2]
