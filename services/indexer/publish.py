@@ -10,7 +10,6 @@ from typing import Any
 
 from ance.data.dataset import Dataset
 from ance.evaluation.metrics import measure
-from ance.evaluation.overlap import overlap
 from ance.negatives.mined import MinedNegatives, mine
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, publish, publish_existing
 from ance.runtime.contracts import ArtifactRef, FileEntry, Kind, Part, RunConfig
@@ -45,20 +44,20 @@ class Publisher:
             **self._lineage({}),
         )
 
-    def negatives(self, builder: RefreshBuilder) -> dict[str, float]:
-        """Mine and publish the negatives; returns their overlap with the previous version's and BM25's."""
+    def earlier(self) -> dict[str, MinedNegatives]:
+        """What new negatives are compared with: the previous version's and BM25's, as far as they are there."""
+        found = {"previous": self._previous(), "bm25": self._bm25()}
+        return {reference: negatives for reference, negatives in found.items() if negatives is not None}
+
+    def negatives(self, builder: RefreshBuilder) -> MinedNegatives:
+        """Mine and publish the negatives."""
         ids, scores = builder.ranking(Part.TRAIN_QUERIES)
         mined = mine(ids, scores, self.dataset.qrels("train"), self.config.negatives, self.checkpoint.step)
-        overlaps = {
-            reference: overlap(mined.candidates, other.candidates)
-            for reference, other in (("previous", self._previous()), ("bm25", self._bm25()))
-            if other is not None
-        }
         with self._staging() as folder:
             mined.save(folder)
-            stats = {"overlap": overlaps, "checkpoint_created_at": self.checkpoint.created_at}
+            stats = {"checkpoint_created_at": self.checkpoint.created_at}
             self._publish(folder, Kind.NEGATIVES, self.layout.negatives, "negatives", stats)
-        return overlaps
+        return mined
 
     def index(self, builder: RefreshBuilder, record: Mapping[str, Any]) -> None:
         """Publish the index with the record of its refresh as `eval.json`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ance.data.dataset import Dataset
+from ance.evaluation.overlap import overlap
 from ance.runtime.contracts import ArtifactRef, Part, RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
@@ -54,9 +55,15 @@ class Refresh:
         collected = time.perf_counter()
 
         publisher = Publisher(self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache)
-        # Negatives first: the trainer waits for them, everything after this line is off its path.
-        overlaps = publisher.negatives(builder) if rows[Part.TRAIN_QUERIES] else {}
+        earlier = publisher.earlier()
+        # Negatives first: the trainer waits for them, everything after them is off its path.
+        mined = publisher.negatives(builder) if rows[Part.TRAIN_QUERIES] else None
         negatives_seconds = time.perf_counter() - collected
+        overlaps = {
+            reference: overlap(mined.candidates, other.candidates)
+            for reference, other in earlier.items()
+            if mined is not None
+        }
         dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
         record: dict[str, Any] = {
             "step": checkpoint.step,
