@@ -22,7 +22,7 @@ SETTINGS = {
     "model.max_passage_tokens": "128",
     "training.warmup.steps": "0",
     "training.ance.steps": "1000000",
-    "encoding.shard_size": "512",
+    "encoding.shard_size": "256",
 }
 
 
