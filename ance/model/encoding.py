@@ -20,7 +20,7 @@ from ance.model.packed import PackedEncoder
 from ance.model.padded import PaddedEncoder
 
 CPU_TOKEN_BUDGET = 4096
-"""A CPU gains nothing from larger batches, and loses what their activations push out of its cache."""
+"""More tokens a batch gave nothing on the two-core machines tried: the activations of a batch should fit the cache."""
 
 
 class EncodingStopped(Exception):
