@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ WORDS = [f"{first}{second}" for first in "bcdfglmnprst" for second in ("an", "el
 PASSAGES, TRAIN, DEV, TEST = 240, 96, 24, 24
 
 
-def write_encoder(folder: Path) -> Path:
-    """A Hugging Face folder of a random BERT and a word tokenizer."""
+def write_encoder(folder: Path, words: Sequence[str] = WORDS) -> Path:
+    """A Hugging Face folder of a random BERT and a tokenizer that knows the words."""
     folder.mkdir(parents=True)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     (folder / "vocab.txt").write_text("\n".join(vocabulary))
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     config = BertConfig(

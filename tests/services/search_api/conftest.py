@@ -6,12 +6,13 @@ import pytest
 from ance.runtime.metrics import SearchMetrics
 from services.search_api.app import create_app
 from tests.services.search_api.live import Live, serving
-from tests.services.search_api.tiny_run import TinyRun, write_encoder
+from tests.services.search_api.tiny_run import WORDS, TinyRun
+from tests.system.tiny import write_encoder
 
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_encoder(tmp_path_factory.mktemp("encoder") / "bert")
+    return write_encoder(tmp_path_factory.mktemp("encoder") / "bert", ["the", *WORDS])
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import BertConfig, BertModel, BertTokenizer
 
 from ance.data.dataset import Dataset
 from ance.data.prepare import prepare
@@ -65,24 +64,6 @@ def write_beir(folder: Path) -> Path:
     (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
     judged = "".join(f"{query}\tp{n}\t1\n" for n, query in enumerate(QUERIES))
     (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
-    return folder
-
-
-def write_encoder(folder: Path) -> Path:
-    """A Hugging Face folder of a random BERT and a word tokenizer."""
-    folder.mkdir(parents=True)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 
