@@ -1,15 +1,18 @@
-"""What the tests of the queue and its neighbours share."""
+"""What the tests of the runtime share."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from ance.runtime.contracts import EncodeTask, Part
 from ance.runtime.queue import TaskQueue
+from ance.runtime.store import Store
 
 LEASE_SECONDS = 0.3
 
@@ -22,6 +25,14 @@ def worker(client: Redis) -> Callable[[str], TaskQueue]:
         return TaskQueue(client, "demo", name, lease_seconds=LEASE_SECONDS, max_deliveries=3)
 
     return make
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Both backends keep the same promises."""
+    return Store.open(
+        f"file://{tmp_path}" if request.param == "file" else f"memory://{uuid.uuid4().hex}", retry_seconds=0
+    )
 
 
 def encode_task(shard: int, part: Part = Part.PASSAGES, step: int = 100) -> EncodeTask:
