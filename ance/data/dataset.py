@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
+from ance.data.answers import open_answers
 from ance.data.qrels import Qrels
 from ance.data.texts import Texts, token_dtype
 from ance.data.tokenizer import SpecialTokens
@@ -92,6 +94,21 @@ class Dataset:
     def qrels(self, split: str) -> Qrels:
         """The judgements of the split, by row of `queries(split)`."""
         return Qrels.open(self._split_folder("qrels", split))
+
+    def answers(self, split: str) -> Sequence[list[str]]:
+        """Answers of each row of `queries(split)`, decoded when asked for; a query may have none.
+
+        Raises:
+            AnceError: the source of the data set knew no answers.
+        """
+        answers = open_answers(self._split_folder("queries", split))
+        if answers is None:
+            raise AnceError(f"data set '{self.name}', split '{split}': its queries have no answers")
+        return answers
+
+    def has_answers(self, split: str) -> bool:
+        """Whether the queries of the split have answers."""
+        return open_answers(self._split_folder("queries", split)) is not None
 
     def _split_folder(self, part: str, split: str) -> Path:
         if split not in self.splits:

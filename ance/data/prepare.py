@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ance.data.answers import write_answers
 from ance.data.dataset import META, DatasetMeta
 from ance.data.invalid import InvalidCount, InvalidTally
 from ance.data.judged import JudgedQueries
@@ -105,12 +106,19 @@ class _Preparation:
         judged = JudgedQueries(passages, self.tally)
         for judgements in self._batches(self._usable(source.judgements(split))):
             judged.add(judgements)
-        queries = (
-            Located(Passage(query.id, "", query.text), where)
-            for query, where in self._usable(source.queries(split))
-            if query.id in judged
-        )
-        qrels = judged.qrels(self._write(f"{split} queries", self.folder / "queries" / split, queries))
+        answers: dict[str, tuple[str, ...]] = {}
+
+        def judged_queries() -> Iterator[Located[Passage]]:
+            for query, where in self._usable(source.queries(split)):
+                if query.id in judged:
+                    if query.answers:
+                        answers.setdefault(query.id, query.answers)
+                    yield Located(Passage(query.id, "", query.text), where)
+
+        queries = self._write(f"{split} queries", self.folder / "queries" / split, judged_queries())
+        if answers:
+            write_answers(self.folder / "queries" / split, queries.ids, answers)
+        qrels = judged.qrels(queries)
         if not qrels.queries:
             raise AnceError(f"{source.name}: split '{split}' has no usable judged query; remove the split or mend it")
         folder = self.folder / "qrels" / split

@@ -25,6 +25,8 @@ class Query(NamedTuple):
 
     id: str
     text: str
+    answers: tuple[str, ...] = ()
+    """What answers the query, where the source knows (open-domain question answering)."""
 
 
 class Judgement(NamedTuple):

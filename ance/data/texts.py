@@ -47,8 +47,12 @@ class Texts:
 
     def full_texts(self) -> Iterator[str]:
         """Title and text of each row as one string, read one at a time: what BM25 indexes and searches."""
-        for document in self.documents:
-            yield f"{document['title']} {document['text']}".strip()
+        return map(self.full_text, range(len(self)))
+
+    def full_text(self, row: int) -> str:
+        """Title and text of a row as one string."""
+        document = self.documents[row]
+        return f"{document['title']} {document['text']}".strip()
 
     def row_of(self, text_id: str) -> int:
         """Row of an id.

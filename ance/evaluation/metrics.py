@@ -62,7 +62,7 @@ def per_query(
         raise ValueError(f"rankings of {len(ids)} queries, judgements of {qrels.queries}")
     queries = np.flatnonzero(qrels.positive_counts()[: len(ids)])
     judgements = {str(query): _judgements(qrels, query) for query in queries.tolist()}
-    judged = _judged(qrels, ids)
+    judged = judged_passages(qrels, ids)
     by_cutoff = defaultdict(list)
     for name in measures:
         parsed = _parse(name)
@@ -92,7 +92,7 @@ def _judgements(qrels: Qrels, query: int) -> dict[str, int]:
     return dict(zip(map(str, qrels.passages[judged].tolist()), qrels.grades[judged].tolist(), strict=True))
 
 
-def _judged(qrels: Qrels, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+def judged_passages(qrels: Qrels, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which retrieved passages have a judgement for their query: bool [Q, k]."""
     width = 1 + max(ids.max(initial=0), qrels.passages.max(initial=0))
     of_query = np.repeat(np.arange(qrels.queries), np.diff(qrels.indptr))

@@ -1,4 +1,4 @@
-"""Rankings of whole systems on a split: BM25, and a bi-encoder over the whole corpus by exact search."""
+"""Rankings of whole systems on a split: BM25, BM25 re-ranked, and a bi-encoder over the whole corpus."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ance.data.dataset import Dataset
 from ance.model.config import ModelConfig
+from ance.model.cross_encoder import CrossEncoder
 from ance.model.encoding import TextEncoder
 from ance.retrieval.bm25 import BM25
 from ance.retrieval.topk import StreamingTopK
@@ -29,13 +30,37 @@ def rank_bm25(dataset: Dataset, split: str, depth: int) -> Ranking:
     return Ranking(*bm25.search(list(dataset.queries(split).full_texts()), depth))
 
 
-def rank_dense(encoder: TextEncoder, model: ModelConfig, dataset: Dataset, split: str, depth: int) -> Ranking:
-    """Encode queries and corpus and rank exactly by inner product."""
+def rank_dense(
+    encoder: TextEncoder,
+    model: ModelConfig,
+    dataset: Dataset,
+    split: str,
+    depth: int,
+    rows: NDArray[np.int64] | None = None,
+) -> Ranking:
+    """Encode queries and corpus and rank exactly by inner product; `rows` are the queries to rank for (None: all)."""
     queries, passages = dataset.queries(split), dataset.passages
-    vectors = encoder.encode_rows(queries.tokens, 0, len(queries), model.max_query_tokens)
+    rows = np.arange(len(queries)) if rows is None else rows
+    vectors = encoder.encode_rows_at(queries.tokens, rows, model.max_query_tokens)
     top = StreamingTopK(vectors, depth)
     for start in range(0, len(passages), BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, len(passages))
         block = encoder.encode_rows(passages.tokens, start, stop, model.max_passage_tokens)
         top.add(block, np.arange(start, stop, dtype=np.int64))
     return Ranking(*top.result())
+
+
+def rerank(cross_encoder: CrossEncoder, candidates: Ranking, dataset: Dataset, split: str, depth: int) -> Ranking:
+    """Re-rank the first `depth` candidates of every query by a cross-encoder; what is below is dropped.
+
+    Equal scores keep the order of the candidates.
+    """
+    queries, passages = dataset.queries(split), dataset.passages
+    ids = candidates.ids[:, :depth]
+    order, scores = np.tile(np.arange(ids.shape[1]), (len(ids), 1)), np.full(ids.shape, -np.inf, np.float32)
+    for query, rows in enumerate(ids):
+        found = rows[rows >= 0].tolist()
+        scored = cross_encoder.score(queries.full_text(query), [passages.full_text(row) for row in found])
+        order[query, : len(found)] = np.argsort(-scored, kind="stable")
+        scores[query, : len(found)] = scored
+    return Ranking(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))

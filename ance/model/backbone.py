@@ -57,9 +57,9 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        _keep_layers(config, layers, folder)
+        keep_layers(config, layers, folder)
         encoder = _encoder_class(config, folder)
-        with _quiet():
+        with quiet():
             loaded: Any = encoder.from_pretrained(
                 folder,
                 config=config,
@@ -111,7 +111,12 @@ def longest_text(backbone: PreTrainedModel) -> int | None:
     return positions - position_offset(backbone) if isinstance(positions, int) and positions > 0 else None
 
 
-def _keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> None:
+def keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> None:
+    """Let a configuration have only its first N layers (None: all).
+
+    Raises:
+        AnceError: it has fewer.
+    """
     if layers is None:
         return
     if layers > config.num_hidden_layers:
@@ -129,7 +134,7 @@ def _encoder_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedMod
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bar, and no report about weights that are left out on purpose."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.ERROR)

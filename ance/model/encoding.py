@@ -86,9 +86,11 @@ class TextEncoder:
         max_tokens: int,
         should_stop: Callable[[], bool] | None = None,
         on_batch: Callable[[int, int, float], None] | None = None,
+        on_out_of_memory: Callable[[], None] | None = None,
     ) -> NDArray[np.float32]:
         """Vectors of rows [start, stop), float32 [stop - start, dim] in row order. See `encode_rows_at`."""
-        return self.encode_rows_at(tokens, np.arange(start, stop), max_tokens, should_stop, on_batch)
+        rows = np.arange(start, stop)
+        return self.encode_rows_at(tokens, rows, max_tokens, should_stop, on_batch, on_out_of_memory)
 
     def encode_rows_at(
         self,
@@ -97,6 +99,7 @@ class TextEncoder:
         max_tokens: int,
         should_stop: Callable[[], bool] | None = None,
         on_batch: Callable[[int, int, float], None] | None = None,
+        on_out_of_memory: Callable[[], None] | None = None,
     ) -> NDArray[np.float32]:
         """Vectors of any rows, in their order.
 
@@ -106,20 +109,33 @@ class TextEncoder:
             max_tokens: longest text, special tokens included; content is cut to fit.
             should_stop: asked before each batch.
             on_batch: told after each batch how many rows and tokens it had and how many seconds it took.
+            on_out_of_memory: told of each batch that did not fit the device's memory; it is encoded in halves.
 
         Returns:
             float32 [n, dim].
 
         Raises:
             EncodingStopped: `should_stop` said so.
+            torch.OutOfMemoryError: not even one row fits.
         """
         lengths = text_lengths(tokens, rows, self._special, max_tokens)
         vectors = np.empty((len(rows), self.dim), np.float32)
-        for batch in token_budget_batches(lengths, self._budget):
+        waiting = token_budget_batches(lengths, self._budget)[::-1]
+        while waiting:
             if should_stop is not None and should_stop():
                 raise EncodingStopped
+            batch = waiting.pop()
             began = time.perf_counter()
-            vectors[batch] = self._forward(*pack(tokens, rows[batch], self._special, max_tokens)).cpu().numpy()
+            try:
+                vectors[batch] = self._forward(*pack(tokens, rows[batch], self._special, max_tokens)).cpu().numpy()
+            except torch.OutOfMemoryError:
+                # Another process on the device may have taken memory since the budget was chosen.
+                if len(batch) == 1:
+                    raise
+                if on_out_of_memory is not None:
+                    on_out_of_memory()
+                waiting += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+                continue
             if on_batch is not None:
                 on_batch(len(batch), int(lengths[batch].sum()), time.perf_counter() - began)
         return vectors
@@ -134,3 +150,8 @@ class TextEncoder:
         offsets = np.cumsum([0, *map(len, content)])
         tokens = Ragged(np.fromiter(chain.from_iterable(content), np.int64, offsets[-1]), offsets)
         return self.encode_rows(tokens, 0, len(texts), max_tokens)
+
+    def count_tokens(self, texts: Sequence[str], max_tokens: int) -> int:
+        """Tokens that `encode_texts` gives the model for these texts, special ones included."""
+        around = len(self._special.prefix) + len(self._special.suffix)
+        return sum(min(len(ids) + around, max_tokens) for ids in self._tokenizer.encode(texts, max_tokens))

@@ -27,7 +27,12 @@ def without_positives(candidates: Rows, scores: Scores, positives: Rows) -> tupl
     Returns:
         Candidates and scores of the same shapes, what is left moved to the front.
     """
-    kept = (candidates >= 0) & ~is_positive(candidates, positives)
+    return only(candidates, scores, ~is_positive(candidates, positives))
+
+
+def only(candidates: Rows, scores: Scores, wanted: NDArray[np.bool_]) -> tuple[Rows, Scores]:
+    """The wanted candidates (bool [Q, k]) and their scores, in order and moved to the front; shapes stay."""
+    kept = (candidates >= 0) & wanted
     front = np.arange(candidates.shape[1]) < np.count_nonzero(kept, axis=1)[:, None]
     left, left_scores = np.full_like(candidates, -1), np.full_like(scores, -np.inf)
     left[front], left_scores[front] = candidates[kept], scores[kept]
@@ -77,6 +82,47 @@ def sample_uniform(candidates: Rows, scores: Scores, n: int, rng: np.random.Gene
         than n candidates.
     """
     positions = uniform_positions(candidates >= 0, n, rng)
+    return take_padded(candidates, positions, -1), take_padded(scores, positions, -np.inf)
+
+
+def sample_top(candidates: Rows, scores: Scores, n: int) -> tuple[Rows, Scores]:
+    """The n highest ranked candidates of each query, shaped and padded as by `sample_uniform`."""
+    top = min(n, candidates.shape[1])
+    negatives = np.full((len(candidates), n), -1, np.int64)
+    negative_scores = np.full((len(candidates), n), -np.inf, np.float32)
+    negatives[:, :top], negative_scores[:, :top] = candidates[:, :top], scores[:, :top]
+    return negatives, negative_scores
+
+
+def sample_simans(
+    candidates: Rows, scores: Scores, positive: Scores, n: int, a: float, b: float, rng: np.random.Generator
+) -> tuple[Rows, Scores]:
+    """Draw n candidates of each query without replacement, those that score like its positive first of all.
+
+    SimANS (Zhou et al., EMNLP 2022, eq 4): p_i proportional to exp(-a (s_i - s+ - b)^2). Drawn by adding Gumbel
+    noise to log p_i and taking the n largest, which is drawing one after the other.
+
+    Args:
+        candidates: passage rows by rank, int64 [Q, k], padded with -1, distinct in a row.
+        scores: similarity of each candidate, float32 [Q, k].
+        positive: score of the positive, float32 [Q], finite.
+        a: how sharply nearness is preferred.
+        b: the preferred difference from the positive's score.
+
+    Returns:
+        As `sample_uniform`.
+    """
+    width = candidates.shape[1]
+    taken = min(n, width)
+    present = candidates >= 0
+    distance = np.where(present, scores, 0).astype(np.float64) - positive[:, None] - b
+    keys = np.where(present, rng.gumbel(size=candidates.shape) - a * distance**2, -np.inf)
+    positions = np.full((len(candidates), n), width, np.int64)
+    if taken:
+        largest = np.argpartition(-keys, taken - 1, axis=1)[:, :taken]
+        positions[:, :taken] = np.where(np.take_along_axis(present, largest, axis=1), largest, width)
+    positions.sort(axis=1)
+    positions[positions == width] = -1
     return take_padded(candidates, positions, -1), take_padded(scores, positions, -np.inf)
 
 

@@ -1,5 +1,6 @@
 """Where the hard negatives of a training batch come from."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,10 @@ class NegativeSource(Protocol):
     """Gives the queries of a batch their negatives."""
 
     def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
-        """Draw n distinct passages, none a known positive, for each query: int64 [B, n], never padded."""
+        """Draw n distinct passages, none a known positive, for each query: int64 [B, n], never padded.
+
+        `NoNegatives` alone gives none, int64 [B, 0].
+        """
         ...
 
 
@@ -33,6 +37,42 @@ class RandomNegatives:
         """
         positives = self.qrels.padded_positives(query_rows)
         return _complete(random_negatives(self.passages, positives, n, rng), self.passages)
+
+
+class NoNegatives:
+    """No hard negatives: the loss takes the other passages of the batch."""
+
+    def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
+        """See `NegativeSource`."""
+        return np.empty((len(query_rows), 0), np.int64)
+
+
+class MixedNegatives:
+    """Negatives drawn from several sources in equal parts, such as BM25 + random (the paper's DPR baseline).
+
+    A query's negatives take turns between the sources, in an order drawn anew for each query: with fewer negatives
+    than sources every source has the same chance.
+    """
+
+    def __init__(self, sources: Sequence[NegativeSource]) -> None:
+        """Mix one source or more."""
+        self._sources = sources
+
+    def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
+        """See `NegativeSource`. What two sources draw both counts once, and either fills the gap.
+
+        Raises:
+            AnceError: a source cannot give n negatives.
+        """
+        drawn = np.stack([source.negatives(query_rows, n, rng) for source in self._sources], axis=1)  # (B, S, n)
+        turns = rng.permuted(np.tile(np.arange(len(self._sources)), (len(query_rows), 1)), axis=1)
+        ordered = np.take_along_axis(drawn, turns[:, :, None], axis=1).swapaxes(1, 2).reshape(len(query_rows), -1)
+        first = np.ones(ordered.shape, np.bool_)
+        for column in range(1, ordered.shape[1]):
+            first[:, column] = (ordered[:, :column] != ordered[:, column, None]).all(axis=1)
+        # Each source alone gives n distinct passages, so a row has at least n first occurrences.
+        chosen = first & (np.cumsum(first, axis=1) <= n)
+        return ordered[chosen].reshape(len(query_rows), n)
 
 
 class ListedNegatives:

@@ -64,8 +64,15 @@ class BM25:
         """Number of passages."""
         return int(self._scorer.scores["num_docs"])
 
-    def search(self, texts: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(
+        self, texts: Sequence[str], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The passages with the highest scores for each query.
+
+        Args:
+            texts: n queries.
+            k: passages to return for a query.
+            allowed: passages that may be found, bool [passages] (None: all).
 
         Returns:
             Passage rows int64 [n, k] and scores float32 [n, k], best first, equal scores by the smaller row. Only
@@ -76,7 +83,7 @@ class BM25:
         for line, text in zip(keys, texts, strict=True):
             terms = self._scorer.get_tokens_ids(analyse(text))
             scores = self._scorer.get_scores_from_ids(terms)
-            found = np.flatnonzero(scores)
+            found = np.flatnonzero(scores if allowed is None else scores * allowed)
             best = rank_keys(scores[found], self._complements[found])
             if len(best) > k:
                 best = np.partition(best, len(best) - k)[len(best) - k :]

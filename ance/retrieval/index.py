@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from ance.errors import AnceError
+from ance.retrieval.faiss_errors import reason
+from ance.retrieval.gpu import to_gpu
+from ance.retrieval.selection import parameters_for
 
 INDEX_FILE = "index.faiss"
 IDS_FILE = "ids.npy"
@@ -25,12 +29,15 @@ class IndexBuilder:
         factory: a Faiss index_factory string.
         dim: length of a vector.
         training_vectors: vectors to train on.
+        parameters: search-time parameters by Faiss name, e.g. {"nprobe": 16}; the index file keeps them.
 
     Raises:
-        AnceError: Faiss has no such index for inner products of this dimension.
+        AnceError: Faiss has no such index for inner products of this dimension, or it has no such parameter.
     """
 
-    def __init__(self, factory: str, dim: int, training_vectors: int) -> None:
+    def __init__(
+        self, factory: str, dim: int, training_vectors: int, parameters: Mapping[str, float] | None = None
+    ) -> None:
         try:
             self._index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
         except RuntimeError as error:
@@ -38,6 +45,8 @@ class IndexBuilder:
             raise _bad_factory(factory, problem, error) from error
         if isinstance(self._index, faiss.IndexIDMap):
             raise AnceError(f"index.factory '{factory}': drop the IDMap, ids are kept in {IDS_FILE}")
+        text = ",".join(f"{name}={value:g}" for name, value in (parameters or {}).items())
+        _set_parameters(self._index, text, f"index.parameters '{text}' of index.factory '{factory}'")
         self._factory = factory
         self._training_vectors = training_vectors
         self._untrained: list[NDArray[np.float32]] = []
@@ -59,6 +68,16 @@ class IndexBuilder:
         if sum(map(len, self._untrained)) >= self._training_vectors:
             self._train()
 
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """What the finished index will find, once everything is added. See `PassageIndex.search`.
+
+        Raises:
+            AnceError: the index cannot be trained on so few vectors.
+        """
+        if self._untrained:
+            self._train()
+        return _search(self._index, self._all_ids(), queries, k)
+
     def finish(self, folder: Path) -> None:
         """Write `index.faiss`, and `ids.npy`, the passage row at each position of the index.
 
@@ -69,7 +88,10 @@ class IndexBuilder:
             self._train()
         folder.mkdir(parents=True, exist_ok=True)
         faiss.write_index(self._index, str(folder / INDEX_FILE))
-        np.save(folder / IDS_FILE, np.concatenate([np.empty(0, np.int64), *self._ids]), allow_pickle=False)
+        np.save(folder / IDS_FILE, self._all_ids(), allow_pickle=False)
+
+    def _all_ids(self) -> NDArray[np.int64]:
+        return np.concatenate([np.empty(0, np.int64), *self._ids])
 
     def _train(self) -> None:
         vectors = np.concatenate(self._untrained)
@@ -94,29 +116,28 @@ class PassageIndex:
         self._ids = ids
 
     @classmethod
-    def open(cls, folder: Path, parameters: str = "") -> PassageIndex:
+    def open(cls, folder: Path, parameters: str = "", device: str = "cpu") -> PassageIndex:
         """Open the index that `IndexBuilder.finish` wrote to a folder.
 
         Args:
             folder: holds index.faiss and ids.npy.
-            parameters: Faiss search-time parameters, e.g. `nprobe=16` or `efSearch=128`.
+            parameters: Faiss search-time parameters instead of those saved with the index, e.g. `nprobe=16` or
+                `efSearch=128`.
+            device: `cpu`, or `cuda` to copy the index to the first GPU.
 
         Raises:
-            AnceError: a file is missing or damaged, or the index has no such parameter.
+            AnceError: a file is missing or damaged, the index has no such parameter, or it can't be put on a GPU.
         """
         try:
             index = faiss.read_index(str(folder / INDEX_FILE), faiss.IO_FLAG_MMAP_IFC)
             ids = np.load(folder / IDS_FILE, mmap_mode="r", allow_pickle=False)
         except (RuntimeError, OSError, EOFError, ValueError) as error:
-            raise AnceError(f"{folder}: cannot read the index, fetch or build it again: {_reason(error)}") from error
+            raise AnceError(f"{folder}: cannot read the index, fetch or build it again: {reason(error)}") from error
         if index.ntotal != len(ids):
             problem = f"{INDEX_FILE} holds {index.ntotal} vectors, {IDS_FILE} {len(ids)} ids"
             raise AnceError(f"{folder}: {problem}, fetch or build them again")
-        try:
-            faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]
-        except RuntimeError as error:
-            raise AnceError(f"index parameters '{parameters}': {_reason(error)}") from error
-        return cls(index, ids)
+        _set_parameters(index, parameters, f"index parameters '{parameters}'")
+        return cls(index if device == "cpu" else to_gpu(index), ids)
 
     @property
     def size(self) -> int:
@@ -128,29 +149,50 @@ class PassageIndex:
         """Length of a vector."""
         return int(self._index.d)
 
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The passages with the largest inner product with each query.
 
         Args:
             queries: float32 [n, D].
             k: passages to return for a query, at most the size of the index.
+            allowed: passages that may be found, bool [passages] by passage row (None: all).
 
         Returns:
-            Passage rows int64 [n, k] and scores float32 [n, k], best first. Where an approximate index finds fewer
-            than k, the rest is -1 and -inf.
+            Passage rows int64 [n, k] and scores float32 [n, k], best first. Where fewer than k are found, the rest
+            is -1 and -inf.
+
+        Raises:
+            AnceError: this kind of index cannot be searched in part.
         """
-        k = min(k, self.size)
-        if k == 0:
-            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-        scores, positions = self._index.search(queries, k)
-        found = positions >= 0
-        return np.where(found, self._ids[positions], -1), np.where(found, scores, np.float32(-np.inf))
+        if allowed is None:
+            return _search(self._index, self._ids, queries, k)
+        parameters = parameters_for(self._index, allowed[self._ids])
+        try:
+            return _search(self._index, self._ids, queries, k, params=parameters)
+        except RuntimeError as error:
+            kind = type(faiss.downcast_index(self._index)).__name__
+            raise AnceError(f"an index of kind {kind} cannot be searched in part: {reason(error)}") from error
+
+
+def _search(
+    index: faiss.Index, ids: NDArray[np.int64], queries: NDArray[np.float32], k: int, **options: Any
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    k = min(k, len(ids))
+    if k == 0:
+        return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+    scores, positions = index.search(queries, k, **options)
+    found = positions >= 0
+    return np.where(found, ids[positions], -1), np.where(found, scores, np.float32(-np.inf))
+
+
+def _set_parameters(index: faiss.Index, parameters: str, what: str) -> None:
+    try:
+        faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]
+    except RuntimeError as error:
+        raise AnceError(f"{what}: {reason(error)}") from error
 
 
 def _bad_factory(factory: str, problem: str, error: RuntimeError) -> AnceError:
-    return AnceError(f"index.factory '{factory}': {problem}: {_reason(error)}")
-
-
-def _reason(error: Exception) -> str:
-    """What Faiss says, on one line, without the C++ function and file that it names first."""
-    return re.sub(r"^Error in .*? at \S+:\d+: (Error: )?", "", " ".join(str(error).split()))
+    return AnceError(f"index.factory '{factory}': {problem}: {reason(error)}")

@@ -9,7 +9,7 @@ from ance.data.qrels import Qrels
 from ance.errors import AnceError
 from ance.negatives.sampling import Rows, is_positive
 from ance.negatives.sources import NegativeSource
-from ance.training.config import TrainingConfig
+from ance.training.config import BatchConfig
 
 # Keeps the two uses of a seed apart: an epoch's order never shares random numbers with a step's draws.
 _ORDER, _DRAWS = 0, 1
@@ -22,7 +22,7 @@ class TrainingBatch:
     Attributes:
         query_rows: int64 [B], distinct.
         positive_rows: int64 [B].
-        negative_rows: int64 [B, N].
+        negative_rows: int64 [B, N], N = 0 for negatives of the batch alone.
         known_positives: bool [B, B * (1 + N)] over the positives followed by the negatives in row order; true
             where a passage is a known positive of the query and not the positive it is trained with.
     """
@@ -41,13 +41,13 @@ class TrainingBatches:
     negatives of one query in a row, which leaves few distinct queries in a step.)
     """
 
-    def __init__(self, qrels: Qrels, config: TrainingConfig) -> None:
-        """Prepare the stream of one data set.
+    def __init__(self, qrels: Qrels, config: BatchConfig) -> None:
+        """Prepare the stream of one data set; a positive to train on has at least `config.min_positive_grade`.
 
         Raises:
             AnceError: fewer queries have a positive than a batch needs.
         """
-        self.query_rows = np.flatnonzero(qrels.positive_counts())
+        self.query_rows = np.flatnonzero(qrels.positive_counts(config.min_positive_grade))
         self._qrels = qrels
         self._config = config
         self._batches_per_epoch = len(self.query_rows) // config.batch_size
@@ -81,11 +81,11 @@ class TrainingBatches:
         return self._epoch_rows[position * size : (position + 1) * size]
 
     def _draw(self, query_rows: Rows, negatives: NegativeSource, rng: np.random.Generator) -> TrainingBatch:
-        positives = self._qrels.padded_positives(query_rows)
-        choice = rng.integers(0, np.count_nonzero(positives >= 0, axis=1))
-        positive_rows = positives[np.arange(len(query_rows)), choice]
+        trained = self._qrels.padded_positives(query_rows, self._config.min_positive_grade)
+        choice = rng.integers(0, np.count_nonzero(trained >= 0, axis=1))
+        positive_rows = trained[np.arange(len(query_rows)), choice]
         negative_rows = negatives.negatives(query_rows, self._config.negatives_per_query, rng)
-        mask = known_positives(positives, positive_rows, negative_rows)
+        mask = known_positives(self._qrels.padded_positives(query_rows), positive_rows, negative_rows)
         return TrainingBatch(query_rows, positive_rows, negative_rows, mask)
 
 

@@ -6,6 +6,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from ance.config import Section
 
+NegativesKind = Literal["bm25", "random", "bm25+random", "in_batch", "ance"]
+LossKind = Literal["pairwise", "in_batch", "hardest_in_batch"]
+
 
 class StageConfig(Section):
     """One stage of training: a fresh optimiser and one linear warm-up and decay of the learning rate."""
@@ -15,27 +18,42 @@ class StageConfig(Section):
     learning_rate: PositiveFloat
     lr_warmup_steps: NonNegativeInt = 0
     """Steps over which the learning rate rises linearly from 0; it then falls linearly to 0 at the end."""
-    negatives: Literal["bm25", "random", "ance"]
-    """Where hard negatives come from: BM25's top passages, the whole corpus at random, or the newest ANN
-    index of the run."""
-    loss: Literal["pairwise", "in_batch"] = "pairwise"
+    negatives: NegativesKind
+    """Where hard negatives come from: BM25's top passages, the whole corpus at random, half of either (DPR), the
+    other passages of the batch alone, or the newest ANN index of the run."""
+    loss: LossKind = "pairwise"
     """`pairwise` is the paper's NLL over one positive and one negative; `in_batch` adds every other passage of
-    the batch as a negative, known positives masked."""
+    the batch as a negative, known positives masked; `hardest_in_batch` is the paper's NLL against the one
+    passage of the batch that scores highest (its baseline NCE)."""
+
+    @model_validator(mode="after")
+    def _pairs_have_a_negative(self) -> Self:
+        if self.negatives == "in_batch" and self.loss == "pairwise":
+            raise ValueError("negatives: in_batch draws none for the loss pairwise: use in_batch or hardest_in_batch")
+        return self
 
 
-class TrainingConfig(Section):
-    """How the model learns."""
+class BatchConfig(Section):
+    """What a training batch consists of."""
 
-    warmup: StageConfig
-    """Stage 1, usually on BM25 negatives. With 0 steps the run starts from the model as it is."""
-    ance: StageConfig
-    """Stage 2, usually on ANN negatives."""
     batch_size: PositiveInt = 8
     """Queries a forward pass."""
     gradient_accumulation: PositiveInt = 1
     """Forward passes an optimiser step."""
     negatives_per_query: PositiveInt = 1
     """Hard negatives drawn for a query at each step (the paper draws one)."""
+    min_positive_grade: PositiveInt = 1
+    """Train on positives of at least this grade. Whatever is judged 1 or higher is never a negative."""
+    seed: NonNegativeInt = 42
+
+
+class TrainingConfig(BatchConfig):
+    """How the model learns."""
+
+    warmup: StageConfig
+    """Stage 1, usually on BM25 negatives. With 0 steps the run starts from the model as it is."""
+    ance: StageConfig
+    """Stage 2, usually on ANN negatives."""
     optimizer: Literal["adamw", "lamb"] = "lamb"
     weight_decay: NonNegativeFloat = 0.0
     adam_epsilon: PositiveFloat = 1e-8
@@ -47,7 +65,6 @@ class TrainingConfig(Section):
     """Dropout probability (None: as the encoder's own configuration says)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward pass (bfloat16: autocast; weights stay float32)."""
-    seed: NonNegativeInt = 42
     checkpoint_steps: PositiveInt = 10_000
     """Publish a checkpoint, and so offer the inferencers new weights, every this many steps."""
     max_async_gap: NonNegativeInt = 0

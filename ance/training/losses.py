@@ -42,3 +42,38 @@ def in_batch_nll(query: Tensor, passages: Tensor, known_positives: Tensor, scale
     """
     scores = (scale * query @ passages.T).masked_fill(known_positives, -torch.inf)
     return F.cross_entropy(scores, torch.arange(len(query), device=query.device))
+
+
+def hardest_in_batch_nll(query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0) -> Tensor:
+    """Negative log likelihood of the positive against the hardest other passage of the batch.
+
+    The paper's baseline NCE (section 5): l_i = softplus(max over j of s(q_i,d_j) - s(q_i,d_i)), j neither i nor
+    masked for i, mean over the queries.
+
+    Args:
+        query: float [B, D].
+        passages: float [B * (1 + N), D]; passage i < B is the positive of query i.
+        known_positives: as in `in_batch_nll`.
+        scale: factor on the inner products.
+
+    Returns:
+        A scalar. A query whose every other passage is masked adds 0.
+    """
+    scores = scale * query @ passages.T  # (batch, batch * (1 + negatives))
+    own = torch.arange(len(query), device=query.device)
+    others = known_positives.clone()
+    others[own, own] = True
+    hardest = scores.masked_fill(others, -torch.inf).amax(dim=1)
+    return F.softplus(hardest - scores[own, own]).mean()
+
+
+def listwise_nll(scores: Tensor) -> Tensor:
+    """Negative log likelihood of the first of each group (Gao et al., ECIR 2021, eq 5).
+
+    Args:
+        scores: float [B, 1 + N], of a query's positive and then of its negatives.
+
+    Returns:
+        A scalar, the mean over the groups.
+    """
+    return F.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device))

@@ -13,18 +13,25 @@ from ance.training.config import TrainingConfig
 def build_optimiser(model: nn.Module, config: TrainingConfig, learning_rate: float) -> Optimizer:
     """The configured optimiser over all trainable parameters of a model.
 
-    Weight decay is for matrices only: biases and normalisation weights are one-dimensional. The optimiser
-    knows its parameters by name, so that its state can be saved by name.
+    It knows its parameters by name, so that its state can be saved by name.
     """
-    trainable = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
-    groups = [
-        {"params": [pair for pair in trainable if pair[1].ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [pair for pair in trainable if pair[1].ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    groups = parameter_groups(model, config.weight_decay)
     if config.optimizer == "lamb":
         return Lamb(groups, lr=learning_rate, eps=config.adam_epsilon)
     return AdamW(groups, lr=learning_rate, eps=config.adam_epsilon, fused=True)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """A model's trainable parameters by name, as an optimiser takes them.
+
+    Weight decay is for matrices only: biases and normalisation weights are one-dimensional.
+    """
+    trainable = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    groups = [
+        {"params": [pair for pair in trainable if pair[1].ndim > 1], "weight_decay": weight_decay},
+        {"params": [pair for pair in trainable if pair[1].ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 class Lamb(Optimizer):

@@ -1,12 +1,17 @@
 """What a model needs before its first training step: dropout as configured, attention that is fast to train."""
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
 from ance.model.bi_encoder import BiEncoder
+from ance.model.cross_encoder import CrossEncoder
+
+Model = TypeVar("Model", BiEncoder, CrossEncoder)
 
 
-def prepare_for_training(model: BiEncoder, dropout: float | None, device: str | torch.device) -> BiEncoder:
+def prepare_for_training(model: Model, dropout: float | None, device: str | torch.device) -> Model:
     """Move a model to its device and set it up for training, in place.
 
     Args:

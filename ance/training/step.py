@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,10 +17,11 @@ from ance.model.bi_encoder import BiEncoder
 from ance.model.layer_groups import layer_groups
 from ance.negatives.sampling import Rows
 from ance.training.batches import TrainingBatch
-from ance.training.config import TrainingConfig
+from ance.training.config import LossKind, TrainingConfig
 from ance.training.gradient_norms import GLOBAL, gradient_norms
+from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
-from ance.training.losses import in_batch_nll, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, pairwise_nll
 
 # Padding, in tokens, that a forward pass more must save. It costs a CPU another gradient of the whole embedding
 # table and new shapes; elsewhere, launching the kernels of a layer takes longer than a short batch.
@@ -56,6 +56,9 @@ class StepResult:
         learning_rate: the step was made with this.
         tokens: tokens encoded, padding excluded.
         seconds: wall time.
+        instance_bounds: the last layer's gradient norm of single instances (`last_layer`), of the drawn negatives
+            ("drawn") and of one other passage of the batch a query ("in_batch"); empty on steps that are not
+            recorded (training.gradient_norm_steps).
     """
 
     loss: float
@@ -63,6 +66,7 @@ class StepResult:
     learning_rate: float
     tokens: int
     seconds: float
+    instance_bounds: dict[str, list[float]]
 
 
 class TrainingStep:
@@ -82,7 +86,7 @@ class TrainingStep:
         step: int,
         batches: Sequence[TrainingBatch],
         *,
-        loss: Literal["pairwise", "in_batch"],
+        loss: LossKind,
         learning_rate: float,
     ) -> StepResult:
         """Make optimiser step number `step` on the mean loss of its micro batches.
@@ -95,11 +99,16 @@ class TrainingStep:
         self._optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
         tokens = 0
+        recorded = (step + 1) % self._config.gradient_norm_steps == 0
+        bounds: dict[str, list[float]] = {"drawn": [], "in_batch": []} if recorded else {}
         for batch in batches:
-            value, encoded = self._loss(batch, loss)
+            query, passages, encoded = self._vectors(batch)
+            value = self._loss(batch, query, passages, loss)
             (value / len(batches)).backward()  # type: ignore[no-untyped-call]
             total += value.detach() / len(batches)
             tokens += encoded
+            for negatives in bounds:
+                bounds[negatives] += self._bounds(negatives, batch, query, passages)
         norms = gradient_norms(self._groups)
         mean = total.item()
         self._require_finite(step, mean, norms)
@@ -107,20 +116,36 @@ class TrainingStep:
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
         self._optimiser.step()
-        return StepResult(mean, norms, learning_rate, tokens, perf_counter() - started)
+        return StepResult(mean, norms, learning_rate, tokens, perf_counter() - started, bounds)
 
-    def _loss(self, batch: TrainingBatch, kind: str) -> tuple[Tensor, int]:
-        """Loss of one micro batch and the tokens it encoded."""
-        texts, size = self._texts, len(batch.query_rows)
+    def _vectors(self, batch: TrainingBatch) -> tuple[Tensor, Tensor, int]:
+        """Of one micro batch: queries [B, D], positives followed by negatives [B * (1 + N), D], tokens encoded."""
+        texts = self._texts
         passage_rows = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
         query, query_tokens = self._encode(texts.queries, batch.query_rows, texts.max_query_tokens)
         passages, passage_tokens = self._encode(texts.passages, passage_rows, texts.max_passage_tokens)
-        tokens, scale = query_tokens + passage_tokens, self._config.score_scale
-        if kind == "in_batch":
+        return query, passages, query_tokens + passage_tokens
+
+    def _loss(self, batch: TrainingBatch, query: Tensor, passages: Tensor, kind: LossKind) -> Tensor:
+        size, scale = len(query), self._config.score_scale
+        if kind != "pairwise":
+            nll = in_batch_nll if kind == "in_batch" else hardest_in_batch_nll
             mask = torch.from_numpy(batch.known_positives).to(self._device)
-            return in_batch_nll(query, passages, mask, scale), tokens
+            return nll(query, passages, mask, scale)
         negative = passages[size:].view(size, -1, passages.shape[-1])  # (batch, negatives, dim)
-        return pairwise_nll(query, passages[:size], negative, scale), tokens
+        return pairwise_nll(query, passages[:size], negative, scale)
+
+    def _bounds(self, negatives: str, batch: TrainingBatch, query: Tensor, passages: Tensor) -> list[float]:
+        """Gradient norms of the micro batch's instances at the last layer, under the paper's loss."""
+        size, scale = len(query), self._config.score_scale
+        if negatives == "in_batch":
+            mask = torch.from_numpy(batch.known_positives).to(self._device)
+            norms = in_batch_last_layer_norms(query, passages[:size], mask, scale)
+        else:
+            drawn = passages[size:].view(*batch.negative_rows.shape, passages.shape[-1])
+            norms = last_layer_norms(query, passages[:size], drawn, scale)
+        values: list[float] = norms.flatten().tolist()
+        return values
 
     def _encode(self, tokens: Ragged, rows: Rows, max_tokens: int) -> tuple[Tensor, int]:
         """Vectors float32 [len(rows), D], with gradients, and the number of tokens."""

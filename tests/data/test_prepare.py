@@ -205,3 +205,13 @@ def test_a_real_data_set_has_the_counts_that_its_description_states(tokenizer: T
     assert report.counts["passages"] == 2000
     assert (report.counts["dev_queries"], report.counts["test_queries"]) == (1069, 777)
     assert report.invalid == {}
+
+
+def test_answers_lie_beside_the_queries_of_their_split(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
+    folder = write_beir()
+    (folder / "answers.jsonl").write_text('{"_id": "q2", "answers": ["the dog", "K\u00f6ter"]}')
+    _, dataset = prepared(folder, tokenizer)
+    assert dataset.has_answers("train") and not dataset.has_answers("test")
+    assert list(dataset.answers("train")) == [[], ["the dog", "K\u00f6ter"]]
+    with pytest.raises(AnceError, match="split 'test': its queries have no answers"):
+        dataset.answers("test")

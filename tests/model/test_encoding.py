@@ -81,3 +81,26 @@ def test_several_threads_may_share_an_encoder(start: Start, tmp_path: Path) -> N
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnceError, match=f"{tmp_path}/none: no modules.json"):
         TextEncoder.load(tmp_path / "none")
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_encoded_in_halves(
+    monkeypatch: pytest.MonkeyPatch, start: Start, tokens: Ragged
+) -> None:
+    encoder = TextEncoder(start("bert"), SPECIAL)
+    expected = encoder.encode_rows(tokens, 0, len(tokens), 32)
+    forward, most = encoder._forward, 2
+
+    def small(ids: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
+        if len(lengths) > most:
+            raise torch.OutOfMemoryError
+        return forward(ids, lengths)
+
+    monkeypatch.setattr(encoder, "_forward", small)
+    halved: list[None] = []
+    found = encoder.encode_rows(tokens, 0, len(tokens), 32, on_out_of_memory=lambda: halved.append(None))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert halved
+
+    most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        encoder.encode_rows(tokens, 0, len(tokens), 32)

@@ -4,6 +4,7 @@ from numpy.testing import assert_array_equal
 from ance.data.qrels import Qrels
 from ance.negatives.config import NegativesConfig
 from ance.negatives.mined import MinedNegatives, mine, ranking_depth
+from ance.negatives.mixing import Pool
 
 QUERIES, PASSAGES = 6, 40
 CONFIG = NegativesConfig(candidates=10, sample=4)
@@ -82,3 +83,67 @@ def test_a_saved_version_is_mapped_back_as_it_was(tmp_path):
         saved, found = getattr(mined, name), getattr(opened, name)
         assert isinstance(found, np.memmap) and found.dtype == saved.dtype
         assert_array_equal(found, saved)
+    assert opened.dropped == mined.dropped == {"known_positive": 10}
+
+
+def test_a_version_without_counts_opens_as_one_that_dropped_nothing(tmp_path):
+    mine(*ranking(), qrels(), CONFIG, step=1).save(tmp_path)
+    (tmp_path / "dropped.json").unlink()
+    assert MinedNegatives.open(tmp_path).dropped == {}
+
+
+def test_candidates_near_the_positive_or_above_it_are_dropped_and_counted():
+    ids, scores = ranking()
+    config = CONFIG.model_copy(update={"absolute_margin": 0.5, "candidates": PASSAGES})
+    mined = mine(ids, scores, qrels(), config, step=1)
+    dropped = 0
+    for query in range(QUERIES):
+        score_of = dict(zip(ids[query].tolist(), scores[query].tolist(), strict=True))
+        positives = qrels().positives(query).tolist()
+        best = max((score_of[row] for row in positives), default=min(score_of.values()))
+        others = [row for row in ids[query].tolist() if row not in positives]
+        kept = [row for row in others if score_of[row] <= best - 0.5]
+        assert mined.candidates[query][mined.candidates[query] >= 0].tolist() == kept
+        dropped += len(others) - len(kept)
+    assert mined.dropped == {"known_positive": 10, "margin": dropped}
+    assert dropped > 50
+
+
+def test_candidates_that_hold_an_answer_are_dropped_and_counted_after_the_positives():
+    ids, scores = ranking()
+    config = CONFIG.model_copy(update={"exclude_answers": True})
+    mined = mine(ids, scores, qrels(), config, step=1, has_answer=lambda query, passage: passage % 5 == query)
+    assert all(row % 5 != query for query in range(QUERIES) for row in mined.candidates[query].tolist())
+    # 8 passages of each of queries 0 to 4, of which 1 to 4 have none or two as positives: q and q + 10 are q mod 5.
+    assert mined.dropped == {"known_positive": 10, "answer": 8 + 4 * 6}
+    assert (mined.candidates >= 0).all(), "the next in rank take the places"
+
+
+def test_the_top_of_the_ranking_can_be_had_instead_of_a_sample():
+    config = CONFIG.model_copy(update={"sampling": "top"})
+    mined = mine(*ranking(), qrels(), config, step=1)
+    assert_array_equal(mined.negatives, mined.candidates[:, :4])
+
+
+def test_simans_prefers_candidates_that_score_like_the_positive():
+    ids, scores = ranking()
+    config = CONFIG.model_copy(update={"sampling": "simans", "simans_a": 1e6, "candidates": PASSAGES})
+    mined = mine(ids, scores, qrels(), config, step=1)
+    for query in range(1, QUERIES):
+        score_of = dict(zip(ids[query].tolist(), scores[query].tolist(), strict=True))
+        best = max(score_of[row] for row in qrels().positives(query).tolist())
+        others = sorted(
+            set(score_of) - set(qrels().positives(query).tolist()), key=lambda row: abs(score_of[row] - best)
+        )
+        assert set(mined.negatives[query].tolist()) == set(others[:4])
+
+
+def test_a_pool_gives_its_share_of_the_sample():
+    ids, scores = ranking()
+    earlier = np.tile(np.arange(30, 40), (QUERIES, 1))
+    mined = mine(ids, scores, qrels(), CONFIG, step=1, pools=[Pool(earlier, 0.5)])
+    assert mined.negatives.shape == (QUERIES, 4)
+    for query in range(QUERIES):
+        assert set(mined.negatives[query, :2].tolist()) <= set(mined.candidates[query].tolist())
+        assert set(mined.negatives[query, 2:].tolist()) <= set(range(30, 40))
+        assert len(set(mined.negatives[query].tolist())) == 4

@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from ance.negatives.sampling import Rows, Scores, random_negatives, sample_uniform, without_positives
+from ance.negatives.sampling import (
+    Rows,
+    Scores,
+    random_negatives,
+    sample_simans,
+    sample_top,
+    sample_uniform,
+    without_positives,
+)
 
 seeds = st.integers(0, 2**32)
 
@@ -113,3 +121,57 @@ def test_every_passage_that_is_not_positive_is_equally_likely():
     counts = np.bincount(negatives.ravel(), minlength=13)
     assert_array_equal(counts[[0, 4, 11]], 0)
     assert np.abs(np.delete(counts, [0, 4, 11]) - 6_000).max() < 330
+
+
+@given(rankings(), st.integers(1, 15))
+def test_the_top_are_the_first_of_the_ranking(queries, n):
+    candidates = padded([ranked for ranked, _ in queries])
+    negatives, scores = sample_top(candidates, falling_scores(candidates), n)
+    assert negatives.shape == scores.shape == (len(queries), n)
+    for row, (ranked, _) in enumerate(queries):
+        drawn = min(n, len(ranked))
+        assert negatives[row].tolist() == ranked[:n] + [-1] * (n - drawn)
+        assert scores[row, :drawn].tolist() == [-rank for rank in range(drawn)]
+        assert np.isneginf(scores[row, drawn:]).all()
+
+
+@given(rankings(), st.integers(1, 15), seeds)
+def test_simans_draws_distinct_candidates_and_pads_only_where_they_run_out(queries, n, seed):
+    candidates = padded([ranked for ranked, _ in queries])
+    positive = np.zeros(len(queries), np.float32)
+    negatives, scores = sample_simans(
+        candidates, falling_scores(candidates), positive, n, 0.5, 0.0, np.random.default_rng(seed)
+    )
+    for row, (ranked, _) in enumerate(queries):
+        drawn = negatives[row][negatives[row] >= 0].tolist()
+        assert len(drawn) == min(n, len(ranked))
+        assert drawn == sorted(set(drawn), key=ranked.index)
+        assert (negatives[row, len(drawn) :] == -1).all()
+        assert scores[row, : len(drawn)].tolist() == [-ranked.index(passage) for passage in drawn]
+        assert np.isneginf(scores[row, len(drawn) :]).all()
+
+
+def test_simans_draws_as_often_as_its_formula_says():
+    scores = np.array([3.0, 2.0, 1.0, 0.0], np.float32)
+    candidates = np.tile(np.arange(4, dtype=np.int64), (40_000, 1))
+    negatives, _ = sample_simans(
+        candidates,
+        np.tile(scores, (40_000, 1)),
+        np.full(40_000, 2.5, np.float32),
+        1,
+        0.7,
+        -1.0,
+        np.random.default_rng(1),
+    )
+    weights = np.exp(-0.7 * (scores - 2.5 + 1.0) ** 2)
+    expected = 40_000 * weights / weights.sum()
+    counts = np.bincount(negatives.ravel(), minlength=4)
+    assert np.abs(counts - expected).max() < 500  # five standard deviations of a count
+
+
+def test_simans_with_a_sharp_preference_takes_those_nearest_to_the_positive():
+    scores = np.array([[9.0, 5.2, 4.9, 4.0, 1.0]], np.float32)
+    negatives, _ = sample_simans(
+        np.arange(5)[None], scores, np.array([5.0], np.float32), 2, 1e4, 0.0, np.random.default_rng(0)
+    )
+    assert negatives.tolist() == [[1, 2]]

@@ -5,7 +5,7 @@ from numpy.testing import assert_array_equal
 from ance.data.qrels import Qrels
 from ance.errors import AnceError
 from ance.negatives.sampling import Rows
-from ance.negatives.sources import ListedNegatives, RandomNegatives
+from ance.negatives.sources import ListedNegatives, MixedNegatives, NoNegatives, RandomNegatives
 
 
 def judged(*positives: list[int]) -> Qrels:
@@ -86,3 +86,32 @@ def test_a_corpus_too_small_for_the_negatives_is_an_error_that_names_the_setting
 def test_lists_and_query_rows_must_be_equally_many():
     with pytest.raises(ValueError, match="2 query rows do not fit 3 lists"):
         ListedNegatives(int_rows(0, 1), LISTS, RandomNegatives(50, QRELS))
+
+
+def test_no_negatives_are_none():
+    assert NoNegatives().negatives(int_rows(0, 1), 3, np.random.default_rng(0)).shape == (2, 0)
+
+
+def mixed() -> MixedNegatives:
+    """Lists, and another list in which every query has 40 to 43."""
+    rows = int_rows(0, 1, 2)
+    other = ListedNegatives(rows, np.tile(np.arange(40, 44), (3, 1)), RandomNegatives(50, QRELS))
+    return MixedNegatives([listed(), other])
+
+
+def test_a_mixture_takes_turns_between_its_sources():
+    negatives = mixed().negatives(int_rows(0, 2, 0), 4, np.random.default_rng(0))
+    assert ((negatives >= 40).sum(axis=1) == 2).all()
+    assert all(len(set(row)) == 4 for row in negatives.tolist())
+
+
+def test_with_one_negative_each_source_of_a_mixture_has_the_same_chance():
+    negatives = mixed().negatives(np.zeros(4000, np.int64), 1, np.random.default_rng(0))
+    assert abs((negatives >= 40).sum() - 2000) < 160  # five standard deviations
+
+
+def test_what_two_sources_draw_both_comes_once_and_the_gap_is_filled():
+    source = MixedNegatives([listed(), listed()])
+    for seed in range(20):
+        negatives = source.negatives(int_rows(0), 4, np.random.default_rng(seed))
+        assert sorted(negatives[0].tolist()) == [10, 11, 12, 13]

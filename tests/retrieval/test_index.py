@@ -7,6 +7,7 @@ from ance.errors import AnceError
 from ance.retrieval.index import IndexBuilder, PassageIndex
 
 DIM = 16
+FACTORIES = ["Flat", "HNSW16", "IVF8,Flat", "SQ8", "PQ4x4", "RaBitQ", "IVF8,RaBitQ", "OPQ4,IVF4,PQ4x4fs"]
 
 
 @pytest.fixture(scope="module")
@@ -14,9 +15,11 @@ def vectors() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((600, DIM), np.float32)
 
 
-def build(folder: Path, vectors: np.ndarray, factory: str = "Flat", training_vectors: int = 256) -> Path:
+def build(
+    folder: Path, vectors: np.ndarray, factory: str = "Flat", training_vectors: int = 256, **parameters: float
+) -> Path:
     """Two shards, the second first."""
-    builder = IndexBuilder(factory, DIM, training_vectors)
+    builder = IndexBuilder(factory, DIM, training_vectors, parameters)
     middle = len(vectors) // 2
     builder.add(vectors[middle:], np.arange(middle, len(vectors)))
     builder.add(vectors[:middle], np.arange(middle))
@@ -24,7 +27,7 @@ def build(folder: Path, vectors: np.ndarray, factory: str = "Flat", training_vec
     return folder
 
 
-@pytest.mark.parametrize("factory", ["Flat", "HNSW16", "IVF8,Flat", "SQ8", "OPQ4,IVF4,PQ4x4fs"])
+@pytest.mark.parametrize("factory", FACTORIES)
 def test_every_passage_is_in_the_index_under_its_row(tmp_path: Path, vectors: np.ndarray, factory: str) -> None:
     index = PassageIndex.open(build(tmp_path, vectors, factory))
 
@@ -55,6 +58,57 @@ def test_an_index_that_probes_every_list_is_exact(tmp_path: Path, vectors: np.nd
 
     np.testing.assert_array_equal(all_lists, exact.search(vectors, 10)[0])
     assert (one_list != all_lists).any()
+
+
+def found_share(exact: np.ndarray, found: np.ndarray) -> float:
+    return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(exact.tolist(), found.tolist(), strict=True)]))
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_every_kind_finds_far_more_of_the_nearest_than_chance(
+    tmp_path: Path, vectors: np.ndarray, factory: str
+) -> None:
+    parameters = {"nprobe": 4} if "IVF" in factory else {}
+    index = PassageIndex.open(build(tmp_path, vectors, factory, **parameters))
+    exact = np.argsort(-(vectors @ vectors.T), axis=1)[:, :10]
+    share = found_share(exact, index.search(vectors, 10)[0])
+    assert share > 0.3  # chance is 10 / 600
+    assert share == 1 or factory != "Flat"
+
+
+@pytest.mark.parametrize(
+    ("factory", "few", "many"),
+    [("IVF32,Flat", {"nprobe": 1}, {"nprobe": 32}), ("HNSW4", {"efSearch": 1}, {"efSearch": 400})],
+)
+def test_search_time_parameters_are_saved_in_the_index(
+    tmp_path: Path, vectors: np.ndarray, factory: str, few: dict[str, float], many: dict[str, float]
+) -> None:
+    exact = np.argsort(-(vectors @ vectors.T), axis=1)[:, :10]
+    little, much = (
+        found_share(exact, PassageIndex.open(build(tmp_path / name, vectors, factory, **given)).search(vectors, 10)[0])
+        for name, given in (("few", few), ("many", many))
+    )
+    assert little < much - 0.1
+    name, value = next(iter(many.items()))
+    opened_otherwise = PassageIndex.open(tmp_path / "few", parameters=f"{name}={value:g}")
+    assert found_share(exact, opened_otherwise.search(vectors, 10)[0]) == much
+
+
+def test_a_parameter_of_another_kind_of_index_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(AnceError, match=r"index\.parameters 'nprobe=4' of index\.factory 'HNSW16'"):
+        IndexBuilder("HNSW16", DIM, 100, {"nprobe": 4})
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat"])
+def test_the_builder_finds_what_the_finished_index_will(tmp_path: Path, vectors: np.ndarray, factory: str) -> None:
+    builder = IndexBuilder(factory, DIM, training_vectors=1000)  # more than there are: trained when asked
+    builder.add(vectors[300:], np.arange(300, 600))
+    builder.add(vectors[:300], np.arange(300))
+    before = builder.search(vectors[:20], 5)
+    builder.finish(tmp_path)
+    after = PassageIndex.open(tmp_path).search(vectors[:20], 5)
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
 
 
 def test_k_is_cut_to_the_size_of_the_index(tmp_path: Path, vectors: np.ndarray) -> None:

@@ -6,9 +6,9 @@ from numpy.testing import assert_array_equal
 
 from ance.data.qrels import Qrels
 from ance.errors import AnceError
-from ance.negatives.sources import RandomNegatives
+from ance.negatives.sources import NoNegatives, RandomNegatives
 from ance.training.batches import TrainingBatch, TrainingBatches
-from ance.training.config import StageConfig, TrainingConfig
+from ance.training.config import BatchConfig, StageConfig, TrainingConfig
 
 QUERIES, PASSAGES = 23, 60
 UNANSWERED = 7  # has only a judgement of grade 0
@@ -115,3 +115,29 @@ def test_the_mask_marks_exactly_the_other_known_positives_of_each_query():
 def test_fewer_queries_than_a_batch_is_an_error_that_names_the_setting():
     with pytest.raises(AnceError, match=r"only 22 training queries.*training\.batch_size \(30\)"):
         stream(batch_size=30)
+
+
+def test_only_positives_of_the_least_grade_are_trained_with_and_lower_ones_are_masked_and_never_negative():
+    rows, passages = np.repeat(np.arange(10), 3), np.arange(30)
+    grades = np.tile(np.array([2, 1, 0], np.int32), 10)
+    grades[rows == 3] = [1, 1, 0]  # query 3 has none of grade 2
+    known = Qrels.build(10, rows, passages, grades)
+    config = BatchConfig(batch_size=9, negatives_per_query=12, min_positive_grade=2)
+    batches = TrainingBatches(known, config)
+    for step in range(20):
+        (batch,) = batches.batch(step, RandomNegatives(30, known))
+        assert sorted(batch.query_rows.tolist()) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+        assert_array_equal(batch.positive_rows, 3 * batch.query_rows)
+        for query, negatives in zip(batch.query_rows.tolist(), batch.negative_rows.tolist(), strict=True):
+            assert not set(negatives) & {3 * query, 3 * query + 1}
+        drawn = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
+        for line, query in enumerate(batch.query_rows.tolist()):
+            expected = np.isin(drawn, [3 * query, 3 * query + 1])
+            expected[line] = False
+            assert_array_equal(batch.known_positives[line], expected)
+
+
+def test_without_hard_negatives_a_batch_has_its_positives_alone():
+    batch = stream().batch(0, NoNegatives())[0]
+    assert batch.negative_rows.shape == (5, 0)
+    assert batch.known_positives.shape == (5, 5)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ance.training.losses import in_batch_nll, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, listwise_nll, pairwise_nll
 
 BATCH, NEGATIVES, DIM, SCALE = 3, 2, 4, 1.7
 
@@ -85,3 +85,36 @@ def test_large_scores_do_not_overflow():
     query = torch.full((1, 2), 1e3)
     loss = pairwise_nll(query, -query, query[None])
     assert loss.item() == pytest.approx(4e6)
+
+
+def test_the_hardest_in_batch_is_the_passage_that_scores_highest_and_is_not_masked(
+    query, positive, negative, no_other_positives
+):
+    passages, mask = flat(positive, negative), no_other_positives
+    scores = SCALE * (query @ passages.T)
+    mask[0, scores[0].detach().index_fill(0, torch.tensor([0]), -torch.inf).argmax()] = True
+    expected = []
+    for row in range(BATCH):
+        others = [j for j in range(len(passages)) if j != row and not mask[row, j]]
+        s_plus, s_minus = scores[row, row], max(scores[row, j] for j in others)
+        expected.append(-torch.log(s_plus.exp() / (s_plus.exp() + s_minus.exp())))
+    torch.testing.assert_close(hardest_in_batch_nll(query, passages, mask, SCALE), torch.stack(expected).mean())
+
+
+def test_a_query_whose_others_are_all_positives_adds_nothing_to_the_hardest_loss(query, positive):
+    mask = ~torch.eye(BATCH, dtype=torch.bool)
+    loss = hardest_in_batch_nll(query, positive, mask, SCALE)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(query.grad, torch.zeros_like(query))
+
+
+def test_the_hardest_loss_has_the_gradient_of_finite_differences(query, positive, no_other_positives):
+    mask = no_other_positives[:, :BATCH]
+    assert torch.autograd.gradcheck(lambda q, p: hardest_in_batch_nll(q, p, mask, SCALE), (query, positive))
+
+
+def test_listwise_nll_is_the_softmax_of_the_first_of_each_group():
+    scores = vectors(BATCH, 1 + NEGATIVES, seed=4)
+    expected = torch.stack([-torch.log(row[0].exp() / row.exp().sum()) for row in scores]).mean()
+    torch.testing.assert_close(listwise_nll(scores), expected)

@@ -1,6 +1,7 @@
 """A folder in the layout of the BEIR benchmark: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`.
 
-The layout is described at https://github.com/beir-cellar/beir/wiki/Load-your-custom-dataset.
+The layout is described at https://github.com/beir-cellar/beir/wiki/Load-your-custom-dataset. For open-domain question
+answering it may have `answers.jsonl`, too: {"_id": query id, "answers": [text, ...]} a line.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ance.errors import AnceError
 
 T = TypeVar("T")
 LAYOUT = "expected corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+ANSWERS = "answers.jsonl"
 QRELS_HEADER = ("query-id", "corpus-id", "score")
 USUAL_SPLITS = ("train", "dev", "test")
 GRADE = re.compile(r"[+-]?[0-9]{1,9}")
@@ -57,7 +59,19 @@ class Beir:
         return self._read("corpus.jsonl", _passage)
 
     def queries(self, split: str) -> Iterator[Located[Query] | Invalid]:
-        return self._read("queries.jsonl", _query)
+        answers: dict[str, tuple[str, ...]] = {}
+        if (self._folder / ANSWERS).is_file():
+            for record in self._read(ANSWERS, _answers):
+                if isinstance(record, Invalid):
+                    yield record
+                else:
+                    answers.setdefault(*record.record)
+        for query in self._read("queries.jsonl", _query):
+            if isinstance(query, Invalid):
+                yield query
+            else:
+                text_id, text, _ = query.record
+                yield Located(Query(text_id, text, answers.get(text_id, ())), query.where)
 
     def judgements(self, split: str) -> Iterator[Located[Judgement] | Invalid]:
         name = f"qrels/{split}.tsv"
@@ -97,6 +111,14 @@ def _passage(line: str) -> Passage:
 def _query(line: str) -> Query:
     values = _object(line)
     return Query(_id(values), _string(values, "text"))
+
+
+def _answers(line: str) -> tuple[str, tuple[str, ...]]:
+    values = _object(line)
+    answers = values.get("answers")
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise ValueError("'answers' is missing or no list of strings")
+    return _id(values), tuple(answers)
 
 
 def _object(line: str) -> dict[str, Any]:

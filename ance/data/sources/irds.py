@@ -95,7 +95,7 @@ def _passage(document: Any) -> Passage:
 
 
 def _query(query: Any) -> Query:
-    return Query(query.query_id, query.default_text())
+    return Query(query.query_id, query.default_text(), tuple(getattr(query, "answers", ())))
 
 
 def _judgement(qrel: Any) -> Judgement:

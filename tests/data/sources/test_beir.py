@@ -104,3 +104,21 @@ def test_a_missing_folder_or_file_is_an_error_that_says_what_belongs_there(write
 def test_a_folder_without_judgements_is_an_error(write_beir: WriteBeir) -> None:
     with pytest.raises(AnceError, match=r"qrels holds no .tsv file; expected"):
         Beir(write_beir(qrels={}))
+
+
+def test_a_query_carries_its_answers(write_beir: WriteBeir) -> None:
+    folder = write_beir()
+    lines = ['{"_id": "q1", "answers": ["1973", "October 1973"]}', '{"_id": "nobody", "answers": ["x"]}']
+    (folder / "answers.jsonl").write_text("\n".join(lines))
+    queries = {query.record.id: query.record for query in Beir(folder).queries("test") if isinstance(query, Located)}
+    assert queries["q1"].answers == ("1973", "October 1973")
+    assert all(query.answers == () for text_id, query in queries.items() if text_id != "q1")
+
+
+@pytest.mark.parametrize("line", ['{"_id": "q1"}', '{"_id": "q1", "answers": "1973"}', '{"_id": "q1", "answers": [3]}'])
+def test_malformed_answers_are_reported(write_beir: WriteBeir, line: str) -> None:
+    folder = write_beir()
+    (folder / "answers.jsonl").write_text(line)
+    record = next(iter(Beir(folder).queries("test")))
+    assert isinstance(record, Invalid)
+    assert (record.where, record.detail) == ("answers.jsonl:1", "'answers' is missing or no list of strings")

@@ -1,0 +1,45 @@
+"""Coverage@k: how many questions have an answer among their first k passages (DPR's top-k accuracy)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.data.answer_match import AnswerMatcher
+from ance.data.texts import Texts
+from ance.errors import AnceError
+
+CUTOFFS = (20, 100)
+
+
+def first_answer_ranks(passages: Texts, answers: Sequence[list[str]], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rank, from 1, of the first passage that holds an answer: int64 [Q], 0 where none of them does.
+
+    Args:
+        passages: the corpus.
+        answers: of each query row.
+        ids: int64 [Q, k], passage rows by rank, padded with -1.
+    """
+    matcher = AnswerMatcher(passages, answers)
+    ranks = np.zeros(len(ids), np.int64)
+    for query, ranked in enumerate(ids.tolist()):
+        found = (rank for rank, row in enumerate(ranked, 1) if row >= 0 and matcher(query, row))
+        ranks[query] = next(found, 0)
+    return ranks
+
+
+def coverage(
+    passages: Texts, answers: Sequence[list[str]], ids: NDArray[np.int64], cutoffs: Sequence[int] = CUTOFFS
+) -> dict[str, float]:
+    """`Coverage@k` for each cutoff: the share of the queries with answers that have one among their first k passages.
+
+    The arguments are those of `first_answer_ranks`.
+
+    Raises:
+        AnceError: no query has an answer.
+    """
+    asked = np.array([bool(answers[query]) for query in range(len(ids))], np.bool_)
+    if not asked.any():
+        raise AnceError(f"evaluation: none of the {len(ids)} queries has an answer: Coverage@k needs answers")
+    ranks = first_answer_ranks(passages, answers, ids)[asked]
+    return {f"Coverage@{k}": float(((ranks > 0) & (ranks <= k)).mean()) for k in cutoffs}

@@ -1,0 +1,56 @@
+"""Which candidates must not become negatives, because they are likely to be relevant.
+
+Row i of every array belongs to query i. Padding is -1 for passages and -inf for scores, always at the end of a row.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.negatives.sampling import Rows, Scores, is_positive
+
+HasAnswer = Callable[[int, int], bool]
+"""Whether the passage of a row (second) holds an answer to the query of a row (first)."""
+
+
+def positive_scores(ids: Rows, scores: Scores, positives: Rows) -> Scores:
+    """Score of the best known positive of each query, float32 [Q].
+
+    A positive that is not ranked scores at most as much as the last passage that is: where no positive is ranked
+    that score stands in for it. 0 where nothing is ranked at all.
+
+    Args:
+        ids: passage rows by rank, int64 [Q, k], padded with -1.
+        scores: their scores, float32 [Q, k].
+        positives: known positives, int64 [Q, p], padded with -1.
+    """
+    ranked = is_positive(ids, positives) & (ids >= 0)
+    best = np.where(ranked, scores, -np.inf).max(axis=1, initial=-np.inf)
+    last = np.where(ids >= 0, scores, np.inf).min(axis=1, initial=np.inf)
+    score = np.where(ranked.any(axis=1), best, last)
+    return np.where(np.isfinite(score), score, 0).astype(np.float32)
+
+
+def within_margin(scores: Scores, positive: Scores, relative: float = 0.0, absolute: float = 0.0) -> NDArray[np.bool_]:
+    """Candidates that score less than a margin below the positive, or above it: bool [Q, k].
+
+    NV-Retriever (Moreira et al. 2024, section 3.2) keeps score <= (1 - relative) * s+ or score <= s+ - absolute;
+    of two margins the wider counts. Inner products can be negative, so the relative one is taken from |s+|.
+
+    Args:
+        scores: similarity of each candidate, float32 [Q, k].
+        positive: what `positive_scores` gives, float32 [Q].
+        relative: share of |s+|.
+        absolute: in units of the score.
+    """
+    limit = positive - np.maximum(relative * np.abs(positive), absolute)
+    return scores > limit[:, None]
+
+
+def holding_answers(candidates: Rows, has_answer: HasAnswer) -> NDArray[np.bool_]:
+    """Candidates whose text holds an answer (original OpenQA path): bool [Q, k]. Row i is query row i."""
+    held = np.zeros(candidates.shape, np.bool_)
+    for query, rank in np.argwhere(candidates >= 0).tolist():
+        held[query, rank] = has_answer(query, int(candidates[query, rank]))
+    return held

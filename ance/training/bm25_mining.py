@@ -1,0 +1,17 @@
+"""BM25's negatives of a training split."""
+
+from ance.data.dataset import Dataset
+from ance.negatives.config import NegativesConfig
+from ance.negatives.mined import MinedNegatives, mine, ranking_depth
+from ance.retrieval.bm25 import BM25
+
+
+def mine_bm25(dataset: Dataset, config: NegativesConfig) -> MinedNegatives:
+    """Rank the corpus with BM25 for every training query and mine the ranking, as version 0.
+
+    Filters and weights that compare similarities with those of an encoder do not apply to BM25's scores.
+    """
+    qrels = dataset.qrels("train")
+    bm25 = BM25.build(dataset.passages.full_texts())
+    ids, scores = bm25.search(list(dataset.queries("train").full_texts()), ranking_depth(qrels, config))
+    return mine(ids, scores, qrels, config.without_scores(), step=0)

@@ -1,0 +1,34 @@
+"""BM25's negatives of a training split."""
+
+import numpy as np
+import pytest
+
+from ance.data.dataset import Dataset
+from ance.data.prepare import prepare
+from ance.data.sources.beir import Beir
+from ance.data.tokenizer import Tokenizer
+from ance.negatives.config import NegativesConfig
+from ance.retrieval.bm25 import BM25
+from ance.training.bm25_mining import mine_bm25
+from tests.system.tiny import TRAIN, write_beir, write_encoder
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("salad")
+    prepare(Beir(write_beir(folder / "beir")), Tokenizer.load(write_encoder(folder / "encoder")), folder / "dataset")
+    return Dataset.open(folder / "dataset")
+
+
+def test_candidates_are_bm25s_ranking_without_the_positive(dataset: Dataset) -> None:
+    # Settings that compare scores with those of an encoder change nothing.
+    config = NegativesConfig(candidates=15, sample=5, relative_margin=0.5, sampling="simans")
+    mined = mine_bm25(dataset, config)
+    bm25 = BM25.build(dataset.passages.full_texts())
+    ids, _ = bm25.search(list(dataset.queries("train").full_texts()), 16)
+    assert mined.dropped["known_positive"] > TRAIN / 2 and "margin" not in mined.dropped
+    for query in range(TRAIN):  # passage q is the positive of query q
+        expected = [row for row in ids[query].tolist() if row not in (query, -1)][:15]
+        assert mined.candidates[query, : len(expected)].tolist() == expected
+        drawn = mined.negatives[query][mined.negatives[query] >= 0]
+        assert np.isin(drawn, expected).all() and len(drawn) == min(5, len(expected))
