@@ -6,3 +6,7 @@ class AnceError(Exception):
 
     Commands and services print the message on one line, without a traceback, and exit with code 2.
     """
+
+
+class TemporaryError(AnceError):
+    """A server is away, which passes by itself. Services exit with code 75, so that a supervisor tries again."""

@@ -1,4 +1,4 @@
-"""A real redis-server for every test that needs one."""
+"""A real redis-server for every test that needs one, and an object store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from redis import Redis
 
 from ance.runtime.local_redis import LocalRedis
 from ance.runtime.redis_client import connect
+from tests.object_stores import CREDENTIALS, new_prefix, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,18 @@ def mortal_client(mortal_redis: LocalRedis) -> Iterator[Redis]:
     """A client of the test's own server."""
     with connect(mortal_redis.url) as redis:
         yield redis
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 server for this process and the ones it starts: s3fs finds it as it finds any, by the environment."""
+    with s3_server() as endpoint, pytest.MonkeyPatch.context() as environment:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+            environment.setenv(name, value)
+        yield endpoint
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str) -> str:
+    """URL of an empty store in it."""
+    return new_prefix()

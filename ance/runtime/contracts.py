@@ -121,6 +121,7 @@ class Kind(StrEnum):
     EMBEDDINGS = "embeddings"
     INDEX = "index"
     NEGATIVES = "negatives"
+    RERANKER = "reranker"
 
 
 class Part(StrEnum):

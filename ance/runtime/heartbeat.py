@@ -6,30 +6,43 @@ import threading
 import time
 from collections.abc import Callable
 
-from ance.runtime.redis_client import OUTAGE, OutageLog
+from ance.runtime.outage import OutageLog, Unreachable
+from ance.runtime.redis_client import OUTAGE
+
+CANNOT_ASK = (*OUTAGE, Unreachable)
+"""What a renewal raises when the server that keeps the lease does not answer."""
 
 
 class Heartbeat:
     """Renews every third of the lease's time to live, at once at the start.
 
-    A renewal that cannot reach Redis is no verdict: the lease counts as held until its time to live has
+    A renewal that cannot reach its server is no verdict: the lease counts as held until its time to live has
     passed since the last success was asked for, on the monotonic clock. A second thread watches that
     deadline, so that a renewal which hangs in the network cannot hide it.
 
     Args:
-        renew: asks Redis; False when the lease belongs to somebody else. Runs in the heartbeat's thread.
+        renew: asks the server; False when the lease belongs to somebody else. Runs in the heartbeat's thread.
         ttl_seconds: the lease's time to live.
         lost: set, once, when the lease is lost.
         name: of what is leased, for logs and thread names.
+        server: that is asked, for logs.
     """
 
-    def __init__(self, renew: Callable[[], bool], ttl_seconds: float, lost: threading.Event, name: str) -> None:
+    def __init__(
+        self,
+        renew: Callable[[], bool],
+        ttl_seconds: float,
+        lost: threading.Event,
+        name: str,
+        *,
+        server: str = "redis",
+    ) -> None:
         self._renew = renew
         self._ttl = ttl_seconds
         self._lost = lost
         self._stopped = threading.Event()
         self._expiry = 0.0
-        self._outage = OutageLog(f"the renewal of {name}")
+        self._outage = OutageLog(f"the renewal of {name}", server)
         self._threads = [
             threading.Thread(target=self._beat, name=f"renew {name}", daemon=True),
             threading.Thread(target=self._watch, name=f"watch {name}", daemon=True),
@@ -53,14 +66,14 @@ class Heartbeat:
             asked = time.monotonic()
             try:
                 held = self._renew()
-            except OUTAGE as error:
+            except CANNOT_ASK as error:
                 self._outage.began(error)
             else:
                 self._outage.ended()
                 if not held:
                     self._lost.set()
                     return
-                # Counted from the question: Redis may have restarted the lease's clock any time after it.
+                # Counted from the question: the server may have restarted the lease's clock any time after it.
                 self._expiry = asked + self._ttl
             self._stopped.wait(self._ttl / 3)
 

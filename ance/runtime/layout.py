@@ -12,14 +12,16 @@ from ance.runtime.contracts import NAME, Kind, Part
 MANIFEST = "manifest.json"
 """File name of the manifest in an artifact's folder."""
 
-Pointer = Literal["checkpoint", "refresh", "negatives", "index"]
-"""What has a `latest` pointer. `refresh` names the checkpoint that the pass under way encodes with."""
+Pointer = Literal["checkpoint", "refresh", "negatives", "index", "reranker", "pin"]
+"""What has a `latest` pointer. `refresh` names the checkpoint that the pass under way encodes with, `pin` the index
+that a rollback holds the search replicas at."""
 
 _FOLDERS = {
     Kind.CHECKPOINT: "checkpoints",
     Kind.EMBEDDINGS: "embeddings",
     Kind.INDEX: "indexes",
     Kind.NEGATIVES: "negatives",
+    Kind.RERANKER: "reranker",
 }
 
 
@@ -54,6 +56,19 @@ class RunLayout:
         """Folder of one version."""
         return f"{self.versions(kind)}/{step}"
 
+    def tombstone(self, kind: Kind, step: int) -> str:
+        """File that says since when retention means to delete a version."""
+        return f"{self.version(kind, step)}/tombstone.json"
+
+    @property
+    def holds(self) -> str:
+        """Folder of what running processes say they use."""
+        return f"{self.root}/holds"
+
+    def hold(self, holder: str) -> str:
+        """File in which one process says which versions it uses."""
+        return f"{self.holds}/{holder}.json"
+
     def checkpoint(self, step: int) -> str:
         """Folder of a checkpoint."""
         return self.version(Kind.CHECKPOINT, step)
@@ -74,10 +89,19 @@ class RunLayout:
         """Folder of the negatives mined with one checkpoint."""
         return self.version(Kind.NEGATIVES, step)
 
+    def reranker(self, step: int) -> str:
+        """Folder of a cross-encoder; `step` is that of the negatives it was trained on."""
+        return self.version(Kind.RERANKER, step)
+
     @property
     def bm25_negatives(self) -> str:
         """Folder of the warm-up's negatives, which no checkpoint has mined."""
         return f"{self.versions(Kind.NEGATIVES)}/bm25"
+
+    @property
+    def probe(self) -> str:
+        """File with the result of the last `ance probe`."""
+        return f"{self.root}/probe.json"
 
     @property
     def refresh_records(self) -> str:

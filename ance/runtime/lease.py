@@ -6,44 +6,46 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from redis import Redis
-
-from ance.runtime.heartbeat import Heartbeat
-from ance.runtime.redis_client import OUTAGE, OutageLog
+from ance.errors import AnceError
+from ance.runtime.heartbeat import CANNOT_ASK, Heartbeat
+from ance.runtime.kubernetes.client import Cluster
+from ance.runtime.kubernetes.lease import KubernetesLease
+from ance.runtime.outage import OutageLog
+from ance.runtime.redis_client import connect
+from ance.runtime.redis_lease import RedisLease
+from ance.runtime.settings import LeaderSettings
 
 logger = logging.getLogger(__name__)
 
-ACQUIRE = """
--- KEYS: lease, counter. ARGV: holder, ttl in ms, floor.
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local counter = tonumber(redis.call('GET', KEYS[2]) or '0')
-local token = string.format('%d', math.max(counter, tonumber(ARGV[3])) + 1)
-redis.call('SET', KEYS[2], token)
-redis.call('SET', KEYS[1], token .. ' ' .. ARGV[1], 'PX', ARGV[2])
-return tonumber(token)
-"""
 
-RENEW = """
--- KEYS: lease, counter. ARGV: holder, ttl in ms, token.
-local value = redis.call('GET', KEYS[1])
-if value == ARGV[3] .. ' ' .. ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return tonumber(ARGV[3])
-end
--- A counter past our token means that another led in between, even if it has gone again.
-if value or tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[3]) then return 0 end
-local token = string.format('%d', tonumber(ARGV[3]) + 1)
-redis.call('SET', KEYS[2], token)
-redis.call('SET', KEYS[1], token .. ' ' .. ARGV[1], 'PX', ARGV[2])
-return tonumber(token)
-"""
+class LeaseKeeper(Protocol):
+    """Where a lease is kept: in Redis (`RedisLease`) or as an object of Kubernetes (`KubernetesLease`).
 
-RELEASE = """
--- KEYS: lease. ARGV: holder, token.
-if redis.call('GET', KEYS[1]) == ARGV[2] .. ' ' .. ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
+    Each method asks the server once, and raises one of `CANNOT_ASK` where it does not answer.
+    """
+
+    @property
+    def server(self) -> str:
+        """Name of the server in logs."""
+
+    @property
+    def name(self) -> str:
+        """What is leased, e.g. `demo/indexer`."""
+
+    @property
+    def ttl_seconds(self) -> float:
+        """Without renewal, the lease is free after this long."""
+
+    def acquire(self, floor: int) -> int:
+        """A fencing token higher than `floor` and than all before, or 0 while another holds the lease."""
+
+    def renew(self, token: int) -> int:
+        """The token of the renewed lease: a higher one if the lease was gone; 0 if another has or had it."""
+
+    def release(self, token: int) -> None:
+        """Free the lease, if it is still held under `token`."""
 
 
 class RunLease:
@@ -52,75 +54,97 @@ class RunLease:
     No lease can stop a holder that was paused and wakes up late. The fencing token can: it grows with every
     acquisition, travels in every manifest, and the store refuses an older one.
 
-    Args:
-        name: what is leased, e.g. `demo/indexer`.
-        holder: who asks, e.g. the pod's name; for people to read, it need not be unique.
-        ttl_seconds: without renewal, the lease is free after this long.
-
     Attributes:
-        lost: set when another holds the lease, or no renewal succeeded for `ttl_seconds`.
-        token: the fencing token to publish with. Read it anew for each manifest: it grows when Redis was
-            flushed and the lease re-acquired before anyone else got it.
+        lost: set when the lease is ours no more: another holds it, no renewal succeeded for its time to live, or
+            it was released.
+        token: the fencing token to publish with. Read it anew for each manifest: it grows when the server lost
+            the lease and it was re-acquired before anyone else got it.
         reacquired: how often that happened.
     """
 
-    def __init__(self, client: Redis, name: str, holder: str, ttl_seconds: float = 15.0) -> None:
+    def __init__(self, keeper: LeaseKeeper) -> None:
         self.lost = threading.Event()
         self.token = 0
         self.reacquired = 0
-        self._name = name
-        self._holder = holder
-        self._ttl = ttl_seconds
-        self._ttl_ms = int(ttl_seconds * 1000)
-        # Both keys share a hash tag, so that on a cluster they lie on one node.
-        self._keys = [f"ance:lease:{{{name}}}", f"ance:lease:{{{name}}}:token"]
-        self._acquire = client.register_script(ACQUIRE)
-        self._renew = client.register_script(RENEW)
-        self._release = client.register_script(RELEASE)
+        self._keeper = keeper
         self._heartbeat: Heartbeat | None = None
+        self._settling = threading.Lock()
 
-    def acquire(self, floor: int = 0, stop: Callable[[], bool] = lambda: False) -> int | None:
+    def acquire(self, floor: Callable[[], int] = lambda: 0, stop: Callable[[], bool] = lambda: False) -> int | None:
         """Wait until the lease is ours, or until `stop()`. Renews itself from then on.
 
         Args:
-            floor: highest token known from the store: after a flush, Redis alone would start again at 1.
+            floor: highest token in the store now: a server that lost everything would start again at 1.
+            stop: asked before every try, about once a second.
 
         Returns:
             The fencing token, higher than `floor` and than all before; None when stopped.
         """
-        outage = OutageLog(f"the lease {self._name}")
+        keeper = self._keeper
+        outage = OutageLog(f"the lease {keeper.name}", keeper.server)
+        known = floor()
         while not stop():
             try:
-                token = int(self._acquire(keys=self._keys, args=[self._holder, self._ttl_ms, floor]))
+                token = keeper.acquire(known)
+                # The wait may have been long: others have published under newer tokens since.
+                if token and (known := floor()) >= token:
+                    keeper.release(token)
+                    continue
                 outage.ended()
-            except OUTAGE as error:
+            except CANNOT_ASK as error:
                 outage.began(error)
                 token = 0
             if token:
-                self.token = token
-                self.lost.clear()
-                self._heartbeat = Heartbeat(self._renewed, self._ttl, self.lost, f"lease {self._name}")
-                self._heartbeat.start()
-                logger.info("lease %s acquired with fencing token %d", self._name, token)
+                self._hold(token)
+                logger.info("lease %s acquired with fencing token %d", keeper.name, token)
                 return token
-            time.sleep(min(self._ttl / 10, 1.0))
+            time.sleep(min(keeper.ttl_seconds / 10, 1.0))
         return None
 
     def release(self) -> None:
-        """Stop renewing and free the lease, if it is still ours. Harmless when it is not."""
-        if self._heartbeat is None:
-            return
-        self._heartbeat.stop()
-        self._heartbeat = None
-        try:
-            self._release(keys=self._keys[:1], args=[self._holder, self.token])
-        except OUTAGE as error:
-            logger.warning("redis is unreachable, lease %s runs out by itself: %s", self._name, error)
+        """Stop renewing and free the lease, if it is still ours. Harmless when it is not, and from any thread."""
+        with self._settling:
+            heartbeat, self._heartbeat = self._heartbeat, None
+            if heartbeat is None:
+                return
+            heartbeat.stop()
+            self.lost.set()
+            try:
+                self._keeper.release(self.token)
+            except CANNOT_ASK as error:
+                keeper = self._keeper
+                logger.warning("%s is unreachable, lease %s runs out by itself: %s", keeper.server, keeper.name, error)
+
+    def _hold(self, token: int) -> None:
+        keeper = self._keeper
+        with self._settling:
+            self.token = token
+            self.lost.clear()
+            self._heartbeat = Heartbeat(
+                self._renewed, keeper.ttl_seconds, self.lost, f"lease {keeper.name}", server=keeper.server
+            )
+            self._heartbeat.start()
 
     def _renewed(self) -> bool:
-        token = int(self._renew(keys=self._keys, args=[self._holder, self._ttl_ms, self.token]))
+        token = self._keeper.renew(self.token)
         if token > self.token:
-            logger.warning("lease %s was gone from redis, re-acquired with token %d", self._name, token)
+            logger.warning(
+                "lease %s was gone from %s, re-acquired with token %d", self._keeper.name, self._keeper.server, token
+            )
             self.token = token
             self.reacquired += 1
         return token > 0
+
+
+def open_lease(settings: LeaderSettings, role: str, cluster: Cluster | None) -> RunLease:
+    """The lease of a run's `role`, e.g. `indexer`, kept where the settings say.
+
+    Raises:
+        AnceError: the settings contradict each other, or Redis cannot be used.
+    """
+    name, holder, seconds = f"{settings.run}/{role}", settings.holder, settings.leader_seconds
+    if settings.lease_backend == "redis":
+        return RunLease(RedisLease(connect(settings.redis), name, holder, seconds))
+    if cluster is None:
+        raise AnceError("ANCE_LEASE_BACKEND=kubernetes needs ANCE_KUBERNETES=true")
+    return RunLease(KubernetesLease(cluster, name, settings.store, holder, seconds))

@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Callable
 
-from ance.errors import AnceError
+from ance.errors import AnceError, TemporaryError
 
 USER_ERROR = 2
+TEMPORARY = 75  # EX_TEMPFAIL of sysexits.h
 INTERRUPTED = 128 + 2  # what a shell reports for SIGINT
+TERMINATED = 128 + 15  # what a shell reports for SIGTERM: the work is not finished
 
 
 def run_service(service: str, main: Callable[[], None]) -> None:
@@ -19,13 +21,13 @@ def run_service(service: str, main: Callable[[], None]) -> None:
     Any other exception is a bug and keeps its traceback.
 
     Raises:
-        SystemExit: with 2 after an AnceError, with 130 after Ctrl-C.
+        SystemExit: with 2 after an AnceError, with 75 after a TemporaryError, with 130 after Ctrl-C.
     """
     try:
         main()
     except AnceError as error:
         print(f"ance-{service}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(USER_ERROR) from None
+        raise SystemExit(TEMPORARY if isinstance(error, TemporaryError) else USER_ERROR) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
 

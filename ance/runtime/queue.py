@@ -17,11 +17,12 @@ from redis.exceptions import ResponseError
 
 from ance.runtime.contracts import EncodeTask, Part
 from ance.runtime.dead_letters import DeadLetters
+from ance.runtime.outage import OutageLog
 from ance.runtime.queue_entries import Delivery, UnreadableEntryError, add_tasks, read_task
 from ance.runtime.queue_keys import GROUP, QueueKeys, create_groups, group_is_gone
 from ance.runtime.queue_reader import QueueReader
 from ance.runtime.queue_scripts import DROP_OTHER_STEPS, LEAVE
-from ance.runtime.redis_client import OUTAGE, OutageLog
+from ance.runtime.redis_client import OUTAGE
 from ance.runtime.task_lease import TaskLease
 
 logger = logging.getLogger(__name__)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from redis import Redis, exceptions
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from ance.errors import AnceError
+from ance.errors import AnceError, TemporaryError
+from ance.runtime.outage import OutageLog
+from ance.runtime.redis_address import SENTINEL_SCHEMES, RedisAddress
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,6 @@ REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, except
 
 COMMAND_SECONDS = 10.0
 """Time a command may take, blocking reads included: block for less than this."""
-
-SENTINEL_SCHEME = "redis+sentinel"
 
 
 class ReconnectingRedis(Redis):
@@ -44,38 +44,21 @@ class ReconnectingRedis(Redis):
             raise
 
 
-class OutageLog:
-    """Says once that Redis is away, and once that it is back, however often it is asked in between."""
-
-    def __init__(self, what_waits: str) -> None:
-        self._what_waits = what_waits
-        self._since: float | None = None
-
-    def began(self, error: RedisError) -> None:
-        """Note a failed command."""
-        if self._since is None:
-            self._since = time.monotonic()
-            logger.warning("redis is unreachable, %s waits: %s", self._what_waits, error)
-
-    def ended(self) -> None:
-        """Note a command that succeeded."""
-        if self._since is not None:
-            seconds = time.monotonic() - self._since
-            self._since = None
-            logger.info("redis is back after %.1f s, %s goes on", seconds, self._what_waits)
-
-
-def connect(url: str, *, grace_seconds: float = 30.0) -> Redis:
+def connect(address: RedisAddress | str, *, grace_seconds: float = 30.0) -> Redis:
     """Connect to Redis, waiting up to `grace_seconds` for it to answer. The client is thread-safe.
 
     Args:
-        url: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS (`?ssl_ca_certs=FILE` names the
-            authority), `unix://`, or `redis+sentinel://[user:password@]host:port[,host:port]/master[/db]`.
+        address: or a URL alone: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, `unix://`, or
+            `redis+sentinel://[user:password@]host:port[,host:port]/master[/db]` (`rediss+sentinel://` for TLS to
+            sentinels and master). Credentials are those of the master; sentinels are asked without.
 
     Raises:
-        AnceError: the URL is not valid, the password is refused, or nothing answers within the grace.
+        AnceError: the URL is not valid, or the credentials are refused.
+        TemporaryError: nothing answers within the grace.
     """
-    client = _client(url)
+    if isinstance(address, str):
+        address = RedisAddress(address)
+    client = _client(address)
     outage = OutageLog("start-up")
     deadline = time.monotonic() + grace_seconds
     while True:
@@ -83,25 +66,28 @@ def connect(url: str, *, grace_seconds: float = 30.0) -> Redis:
             client.ping()
         except REFUSED as error:
             client.close()
-            raise AnceError(f"redis at {_shown(url)} refuses the user or password: {error}") from error
+            raise AnceError(
+                f"redis at {address.shown} refuses the user or password: {error}; "
+                "correct ANCE_REDIS_USERNAME and ANCE_REDIS_PASSWORD"
+            ) from error
         except OUTAGE as error:
             if time.monotonic() >= deadline:
                 client.close()
-                raise AnceError(
-                    f"redis at {_shown(url)} does not answer after {grace_seconds:g} s ({error}): "
+                raise TemporaryError(
+                    f"redis at {address.shown} does not answer after {grace_seconds:g} s ({error}): "
                     "start it, or correct ANCE_REDIS_URL"
                 ) from error
             outage.began(error)
             time.sleep(0.1)
         except ResponseError as error:
             client.close()
-            raise AnceError(f"redis at {_shown(url)} cannot be used: {error}") from error
+            raise AnceError(f"redis at {address.shown} cannot be used: {error}") from error
         else:
             outage.ended()
             return client
 
 
-def _client(url: str) -> Redis:
+def _client(address: RedisAddress) -> Redis:
     options: dict[str, Any] = {
         "decode_responses": True,
         "protocol": 2,
@@ -111,40 +97,38 @@ def _client(url: str) -> Redis:
         "health_check_interval": 15,
         "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         "retry_on_error": list(OUTAGE),
+        **address.encryption,
     }
     try:
-        if urlsplit(url).scheme == SENTINEL_SCHEME:
-            return _sentinel_client(url, options)
-        return ReconnectingRedis.from_url(url, **options)
+        if address.scheme in SENTINEL_SCHEMES:
+            return _sentinel_client(address, options)
+        return ReconnectingRedis.from_url(address.url, **options, **address.identity)
     except ValueError as error:
-        raise AnceError(f"redis url {_shown(url)!r} is not valid: {error}") from error
+        raise AnceError(f"redis url {address.shown!r} is not valid: {error}") from error
 
 
-def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    addresses = []
+def _sentinel_client(address: RedisAddress, options: dict[str, Any]) -> Redis:
+    parts = urlsplit(address.url)
+    hosts = parts.netloc.rpartition("@")[2]
+    sentinels = []
     for host in hosts.split(","):
         name, _, port = host.rpartition(":")
         if not name or not port.isdigit():
             raise ValueError(f"{host!r} is not host:port of a sentinel")
-        addresses.append((name, int(port)))
+        sentinels.append((name, int(port)))
     master, _, db = parts.path.strip("/").partition("/")
     if not master:
         raise ValueError("the path must name the master, as in redis+sentinel://host:26379/mymaster")
+    encryption = {"ssl": address.tls, **address.encryption}
+    # By default the sentinels would get the timeouts of the master's connections, but not their encryption.
+    timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        addresses,
-        username=unquote(user) or None,
-        password=unquote(password) or None,
+        sentinels,
+        sentinel_kwargs={**timeouts, **encryption},
         db=int(db or 0),
         **options,
+        **address.identity,
+        ssl=address.tls,
     )
     client: Redis = sentinel.master_for(master, redis_class=ReconnectingRedis)  # type: ignore[no-untyped-call]
     return client
-
-
-def _shown(url: str) -> str:
-    """The URL without its credentials and options, fit for a log."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

@@ -1,25 +1,32 @@
 """Retention: delete the versions that nobody needs any more.
 
-A plan is made from a listing, which is safe because it only ever removes what is older than something listed.
+A plan is made from a listing, which is safe because it only ever removes what is older than something listed. It
+is carried out in two phases: a version gets a tombstone, and only a later pass, which finds it still unneeded and
+held by nobody, deletes it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from ance.runtime.artifacts.manifests import ArtifactNotFound, load_manifest
-from ance.runtime.contracts import ArtifactRef, Kind
+from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
+from ance.runtime.holds import live_holds
 from ance.runtime.layout import Pointer, RunLayout, manifest_of
 from ance.runtime.store import Store
 
 logger = logging.getLogger(__name__)
 
-KINDS = (Kind.CHECKPOINT, Kind.EMBEDDINGS, Kind.INDEX, Kind.NEGATIVES)
+KINDS = (Kind.CHECKPOINT, Kind.EMBEDDINGS, Kind.INDEX, Kind.NEGATIVES, Kind.RERANKER)
 """What a run has versions of."""
+GRACE_SECONDS = 60.0
+"""Shortest time between tombstone and deletion, for readers that hold nothing. Those that do are waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,16 @@ class Version:
     """Empty: not published, because its publisher is still at it, or died."""
     parents: frozenset[str] = field(default_factory=frozenset)
     """sha256 of the manifests of its parents."""
+    size: int = 0
+    """Bytes of its files; 0 where it is not published."""
+
+
+class Retention(NamedTuple):
+    """What a pass of retention did, or would do."""
+
+    deleted: list[Version]
+    condemned: list[Version]
+    """Not needed, to be deleted by a later pass."""
 
 
 def plan_retention(
@@ -41,6 +58,7 @@ def plan_retention(
     latest: Collection[ArtifactRef] = (),
     pinned: Collection[int] = (),
     in_use: Collection[int] = (),
+    held: Collection[tuple[Kind, int]] = (),
 ) -> list[Version]:
     """The versions to delete, oldest first.
 
@@ -54,6 +72,7 @@ def plan_retention(
         latest: what the `latest` pointers name.
         pinned: steps whose checkpoints are always kept: the start, the warm-up's, the final one.
         in_use: steps of which everything is kept, published or not, such as that of the pass under way.
+        held: single versions that running processes use.
     """
     versions = sorted(versions, key=lambda version: (version.step, version.kind))
     published: dict[Kind, list[Version]] = defaultdict(list)
@@ -68,6 +87,7 @@ def plan_retention(
         if version in newest
         or version.manifest_sha256 in named
         or version.step in in_use
+        or (version.kind, version.step) in held
         or (version.kind is Kind.CHECKPOINT and version.step in pinned)
         or (not version.manifest_sha256 and not _overtaken(version, published[version.kind]))
     }
@@ -107,13 +127,62 @@ def retain(
     keep: int,
     pinned: Collection[int] = (),
     in_use: Collection[int] = (),
-) -> list[Version]:
-    """Plan and delete. The arguments are those of `plan_retention`. Returns what was deleted."""
+    grace_seconds: float | None = None,
+    dry_run: bool = False,
+) -> Retention:
+    """One pass: condemn what is not needed, delete what was condemned before and still is not.
+
+    Args:
+        store: of the run.
+        layout: of the run.
+        keep: as of `plan_retention`, as are `pinned` and `in_use`.
+        pinned: see there.
+        in_use: see there.
+        grace_seconds: shortest time between tombstone and deletion; GRACE_SECONDS by default.
+        dry_run: change nothing, and say what would be.
+    """
     versions = find_versions(store, layout)
-    # Only after the listing: what the pointers name by now is either listed, or newer than all that is.
-    plan = plan_retention(versions, keep=keep, latest=latest_refs(store, layout), pinned=pinned, in_use=in_use)
-    delete_versions(store, layout, plan)
-    return plan
+    tombstones = {version: _condemned_at(store, layout, version) for version in versions}
+    # Only after the listing: what the pointers name by now is either listed, or newer than all that is. Only
+    # after the tombstones: whoever takes hold of a version from now on sees its tombstone.
+    holds = live_holds(store, layout, forget=not dry_run)
+    held = {(version.kind, version.step) for hold in holds for version in hold.versions}
+    latest = latest_refs(store, layout)
+    plan = plan_retention(versions, keep=keep, latest=latest, pinned=pinned, in_use=in_use, held=held)
+    grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
+    due = [version for version in plan if _is_due(tombstones[version], grace)]
+    condemned = [version for version in plan if version not in due]
+    if not dry_run:
+        for version in versions:
+            if tombstones[version] is not None and version not in plan:
+                store.delete(layout.tombstone(version.kind, version.step))
+        for version in condemned:
+            _condemn(store, layout, version)
+        delete_versions(store, layout, due)
+    return Retention(due, condemned)
+
+
+def pinned_steps(config: RunConfig) -> set[int]:
+    """Steps whose checkpoints are kept for good: the start, the end of the warm-up, the end."""
+    training = config.training
+    return {0, training.warmup.steps, training.total_steps}
+
+
+def _condemned_at(store: Store, layout: RunLayout, version: Version) -> float | None:
+    try:
+        return float(json.loads(store.read(layout.tombstone(version.kind, version.step)))["at"])
+    except FileNotFoundError:
+        return None
+
+
+def _is_due(condemned_at: float | None, grace_seconds: float) -> bool:
+    return condemned_at is not None and time.time() - condemned_at >= grace_seconds
+
+
+def _condemn(store: Store, layout: RunLayout, version: Version) -> None:
+    key = layout.tombstone(version.kind, version.step)
+    if store.write_new(key, json.dumps({"at": time.time()}).encode()):
+        logger.info("to be deleted: %s", layout.version(version.kind, version.step))
 
 
 def _overtaken(version: Version, published: list[Version]) -> bool:
@@ -122,8 +191,7 @@ def _overtaken(version: Version, published: list[Version]) -> bool:
 
 def _steps(store: Store, folder: str) -> list[int]:
     """Steps that have a folder. Others, such as the warm-up's negatives, are no versions."""
-    names = {key.removeprefix(f"{folder}/").split("/", 1)[0] for key in store.list(folder)}
-    return sorted(int(name) for name in names if name.isdecimal())
+    return sorted(int(name) for name in store.folders(folder) if name.isdecimal())
 
 
 def _inspect(store: Store, layout: RunLayout, kind: Kind, step: int) -> Version:
@@ -131,4 +199,5 @@ def _inspect(store: Store, layout: RunLayout, kind: Kind, step: int) -> Version:
         manifest, sha256 = load_manifest(store, manifest_of(layout.version(kind, step)))
     except ArtifactNotFound:
         return Version(kind, step)
-    return Version(kind, step, sha256, frozenset(manifest.parents.values()))
+    size = sum(entry.size for entry in manifest.files)
+    return Version(kind, step, sha256, frozenset(manifest.parents.values()), size)

@@ -7,11 +7,13 @@ import socket
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import ByteSize, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic_settings import BaseSettings, SettingsError
 
 from ance.errors import AnceError
 from ance.runtime.contracts import NAME
+from ance.runtime.health import LIVENESS_SECONDS
+from ance.runtime.redis_settings import RedisSettings
 
 
 def _unique_name() -> str:
@@ -21,23 +23,27 @@ def _unique_name() -> str:
 DEFAULT_CACHE = Path("~/.cache/ance").expanduser()
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(RedisSettings):
     """What every service is told. The science of a run is in its run.yaml, never here."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ANCE_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
-    )
 
     store: str
     """URL of the artifact store, e.g. file:///var/lib/ance or s3://bucket/prefix."""
     run: str = Field(pattern=NAME)
     """Id of the run to serve, e.g. demo."""
-    redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)  # it may hold a password
-    """URL of Redis, e.g. redis://127.0.0.1:6379/0, or rediss:// for TLS."""
     metrics_port: NonNegativeInt = Field(default=9090, le=65535)
-    """Port of /metrics, 0 for any free one."""
+    """Port of /metrics, /startupz, /readyz and /livez; 0 for any free one."""
+    run_wait_seconds: NonNegativeFloat = 0.0
+    """How long to wait for the run to be created in the store (0: it must be there)."""
+    liveness_seconds: PositiveFloat = LIVENESS_SECONDS
+    """/livez fails when the loop of the service has not come round for this long."""
+    kubernetes: bool = False
+    """Whether to use the API server of Kubernetes: for leases, events, deletion costs and scaling."""
+    event_object: str = ""
+    """Kind/name of the Kubernetes object that events are on, e.g. Deployment/ance-indexer (empty: the pod)."""
     cache_dir: Path = DEFAULT_CACHE
     """Local folder for copies of artifacts that the store does not keep on this machine."""
+    cache_bytes: ByteSize | None = None
+    """Largest size of these copies together, e.g. 20GiB (unset: any). The least recently used go first."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto` is text on a terminal and JSON elsewhere."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -49,7 +55,18 @@ class ServiceSettings(BaseSettings):
     default is the host's (the pod's) name with a random ending."""
 
 
-Settings = TypeVar("Settings", bound=ServiceSettings)
+class LeaderSettings(ServiceSettings):
+    """What a service is told of which one process in a run is the leader."""
+
+    leader_seconds: PositiveFloat = 15.0
+    """A leader that has been silent this long is replaced."""
+    lease_backend: Literal["redis", "kubernetes"] = "redis"
+    """Where the lease of the leader is kept; `kubernetes` needs ANCE_KUBERNETES=true."""
+    on_complete: Literal["exit", "wait"] = "exit"
+    """What to do when the run is finished. `wait` is for a pod that would be restarted: it stays until SIGTERM."""
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def load(settings: type[Settings]) -> Settings:
@@ -59,7 +76,7 @@ def load(settings: type[Settings]) -> Settings:
         AnceError: a variable is missing or has an unusable value; the message names the variable.
     """
     try:
-        return settings()  # type: ignore[call-arg]  # the environment gives the values
+        return settings()
     except ValidationError as error:
         raise AnceError("; ".join(_problems(settings, error))) from error
     except SettingsError as error:

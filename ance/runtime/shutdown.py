@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from collections.abc import Sequence
 from types import FrameType, TracebackType
 
@@ -23,6 +24,7 @@ class Shutdown:
 
     def __init__(self, signals: Sequence[signal.Signals] = SIGNALS) -> None:
         self._requested = False
+        self._requested_at = 0.0
         # A pipe, not a threading.Event: a handler that sets an Event can deadlock on the wait it interrupts.
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -33,12 +35,18 @@ class Shutdown:
         """Whether the process was asked to stop."""
         return self._requested
 
+    @property
+    def seconds_ago(self) -> float:
+        """Time since the process was asked to stop; 0 if it was not."""
+        return time.monotonic() - self._requested_at if self._requested else 0.0
+
     def __call__(self) -> bool:
         return self._requested
 
     def request(self) -> None:
         """Ask to stop, as a signal does. Safe from any thread and from signal handlers."""
         if not self._requested:
+            self._requested_at = time.monotonic()
             self._requested = True
             os.write(self._writer, b"!")  # never read, so it wakes every present and future wait
 

@@ -27,12 +27,17 @@ def worker(client: Redis) -> Callable[[str], TaskQueue]:
     return make
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Both backends keep the same promises."""
-    return Store.open(
-        f"file://{tmp_path}" if request.param == "file" else f"memory://{uuid.uuid4().hex}", retry_seconds=0
-    )
+    """Every backend keeps the same promises."""
+    match request.param:
+        case "file":
+            url = f"file://{tmp_path}"
+        case "memory":
+            url = f"memory://{uuid.uuid4().hex}"
+        case _:
+            url = request.getfixturevalue("s3_url")
+    return Store.open(url, retry_seconds=0)
 
 
 def encode_task(shard: int, part: Part = Part.PASSAGES, step: int = 100) -> EncodeTask:

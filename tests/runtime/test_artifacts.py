@@ -32,12 +32,15 @@ POINTER = LAYOUT.pointer("checkpoint")
 FILES = {"model.safetensors": b"weights", "trainer_state/optimiser.safetensors": b"moments"}
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """One store whose folder is read in place, and one that has to be downloaded from."""
-    if request.param == "file":
-        return Store.open(str(tmp_path / "store"), create=True, retry_seconds=0)
-    return Store.open(f"memory://{uuid.uuid4().hex}", retry_seconds=0)
+    """One store whose folder is read in place, and two that have to be downloaded from."""
+    match request.param:
+        case "file":
+            return Store.open(str(tmp_path / "store"), create=True, retry_seconds=0)
+        case "memory":
+            return Store.open(f"memory://{uuid.uuid4().hex}", retry_seconds=0)
+    return Store.open(request.getfixturevalue("s3_url"), retry_seconds=0)
 
 
 @pytest.fixture
@@ -69,6 +72,10 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != "manifest.json"
     }
+
+
+def visible(cache: Path) -> list[str]:
+    return [path.name for path in cache.iterdir() if not path.name.endswith(".lock")]
 
 
 def test_what_is_published_is_fetched(store: Store, tmp_path: Path) -> None:
@@ -244,6 +251,27 @@ def test_a_manifest_that_lists_a_file_outside_is_refused(store: Store, tmp_path:
         fetch(store, PREFIX, tmp_path / "cache")
 
 
+def test_a_link_that_leads_out_of_the_store_is_refused(file_store: Store, tmp_path: Path) -> None:
+    """Whoever can write to the store must not make a service read its secrets for it."""
+    ref = put(file_store, tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"weights")  # even the hash is right
+    model = tmp_path / "store" / PREFIX / "model.safetensors"
+    model.unlink()
+    model.symlink_to(secret)
+    with pytest.raises(CorruptArtifact, match=r"model\.safetensors: leads out of its artifact's folder"):
+        fetch(file_store, ref, tmp_path / "cache")
+
+
+def test_a_linked_folder_that_leads_out_of_the_store_is_refused(file_store: Store, tmp_path: Path) -> None:
+    ref = put(file_store, tmp_path)
+    folder = tmp_path / "store" / PREFIX / "trainer_state"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CorruptArtifact, match="leads out of its artifact's folder"):
+        fetch(file_store, ref, tmp_path / "cache", verify=False)
+
+
 def test_a_huge_manifest_is_not_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = put(store, tmp_path)
     monkeypatch.setattr(manifests_module, "MANIFEST_BYTES", 100)
@@ -291,7 +319,7 @@ def test_a_download_that_fails_leaves_nothing_in_the_cache(memory_store: Store, 
     memory_store.write(f"{PREFIX}/trainer_state/optimiser.safetensors", b"momentz")
     with pytest.raises(CorruptArtifact):
         fetch(memory_store, ref, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert visible(tmp_path / "cache") == []
 
 
 def test_of_two_downloads_at_once_both_readers_get_the_folder(
@@ -307,7 +335,7 @@ def test_of_two_downloads_at_once_both_readers_get_the_folder(
 
     monkeypatch.setattr(Store, "download", other_first)
     assert contents(fetch(memory_store, ref, tmp_path / "cache")) == FILES
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [ref.manifest_sha256]
+    assert visible(tmp_path / "cache") == [ref.manifest_sha256]
 
 
 def test_a_file_is_hashed_again_only_when_it_has_changed(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ def test_keys_are_those_of_the_contract() -> None:
     assert LAYOUT.shard(300, Part.PASSAGES, 7) == "runs/demo/embeddings/300/passages/7.npy"
     assert LAYOUT.index(300) == "runs/demo/indexes/300"
     assert LAYOUT.negatives(300) == "runs/demo/negatives/300"
+    assert LAYOUT.reranker(300) == "runs/demo/reranker/300"
+    assert LAYOUT.pointer("reranker") == "runs/demo/latest/reranker.json"
     assert LAYOUT.pointer("index") == "runs/demo/latest/index.json"
     assert RunLayout.dataset("python-env") == "datasets/python-env"
     assert manifest_of(LAYOUT.index(300)) == "runs/demo/indexes/300/manifest.json"

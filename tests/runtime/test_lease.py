@@ -11,6 +11,7 @@ from redis import Redis
 
 from ance.runtime.lease import RunLease
 from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis_lease import RedisLease
 
 from .conftest import wait_until
 
@@ -25,7 +26,7 @@ def candidate(client: Redis) -> Iterator[Candidate]:
     leases: list[RunLease] = []
 
     def make(holder: str) -> RunLease:
-        leases.append(RunLease(client, "demo/indexer", holder, TTL))
+        leases.append(RunLease(RedisLease(client, "demo/indexer", holder, TTL)))
         return leases[-1]
 
     yield make
@@ -67,6 +68,15 @@ def test_a_released_lease_is_free_at_once_and_the_token_grows(candidate: Candida
     assert a.acquire() == 3
 
 
+def test_a_holder_that_has_released_the_lease_knows_that_it_is_not_its_own_any_more(candidate: Candidate) -> None:
+    lease = candidate("a")
+    lease.acquire()
+    lease.release()
+    assert lease.lost.is_set()
+    lease.acquire()
+    assert not lease.lost.is_set()
+
+
 def test_the_lease_of_a_dead_holder_runs_out(candidate: Candidate) -> None:
     a, b = candidate("a"), candidate("b")
     a.acquire()
@@ -95,16 +105,21 @@ def test_a_stale_holder_cannot_release_the_lease_of_another(candidate: Candidate
 
 def test_tokens_grow_across_a_flush_when_the_floor_comes_from_the_store(candidate: Candidate, client: Redis) -> None:
     a, b = candidate("a"), candidate("b")
-    token = a.acquire(floor=41)
+    token = a.acquire(lambda: 41)
     assert token == 42
     crash(a)
     client.flushall()
-    assert b.acquire(floor=token) == 43
+    assert b.acquire(lambda: token) == 43
+
+
+def test_a_token_that_was_published_under_during_the_wait_is_not_given_again(candidate: Candidate) -> None:
+    published = iter([0, 5, 5])
+    assert candidate("a").acquire(lambda: next(published)) == 6
 
 
 def test_a_holder_takes_a_flushed_lease_again_with_a_higher_token(candidate: Candidate, client: Redis) -> None:
     lease = candidate("a")
-    lease.acquire(floor=6)
+    lease.acquire(lambda: 6)
     client.flushall()
     assert wait_until(lambda: lease.reacquired == 1)
     assert lease.token == 8
@@ -140,7 +155,7 @@ def test_release_without_acquire_is_harmless(candidate: Candidate) -> None:
 def test_the_lease_is_lost_when_redis_is_away_for_its_time_to_live(
     mortal_redis: LocalRedis, mortal_client: Redis
 ) -> None:
-    lease = RunLease(mortal_client, "demo/trainer", "a", 0.6)
+    lease = RunLease(RedisLease(mortal_client, "demo/trainer", "a", 0.6))
     lease.acquire()
     mortal_redis.stop()
     stopped = time.monotonic()
@@ -150,10 +165,10 @@ def test_the_lease_is_lost_when_redis_is_away_for_its_time_to_live(
 
 
 def test_acquire_outlives_an_outage(mortal_redis: LocalRedis, mortal_client: Redis) -> None:
-    lease = RunLease(mortal_client, "demo/trainer", "a", TTL)
+    lease = RunLease(RedisLease(mortal_client, "demo/trainer", "a", TTL))
     mortal_redis.stop()
     timer = threading.Timer(0.3, mortal_redis.start)
     timer.start()
-    assert lease.acquire(floor=3) == 4
+    assert lease.acquire(lambda: 3) == 4
     timer.join()
     lease.release()

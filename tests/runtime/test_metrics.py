@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from ance.errors import AnceError
-from ance.runtime.metrics import IndexerMetrics, InferencerMetrics, SearchMetrics, TrainerMetrics, serve
+from ance.runtime.metrics import IndexerMetrics, InferencerMetrics, SearchMetrics, TrainerMetrics, labelled, serve
 
 SERVICES = (TrainerMetrics, InferencerMetrics, IndexerMetrics, SearchMetrics)
 
@@ -71,6 +71,40 @@ def test_the_indexer_shows_the_queue_under_its_own_name() -> None:
     } <= exported(IndexerMetrics().registry)
 
 
+def test_every_sample_of_a_process_names_its_run() -> None:
+    metrics = TrainerMetrics()
+    metrics.observe_gradients({"global": 2.0}, {"ance": [0.5, 0.7], "in_batch": []})
+    with serve(labelled(metrics.registry, run="demo"), 0, host="127.0.0.1") as server:
+        samples = scrape(server.port)
+    assert samples["ance_trainer_gradient_norm{group=global}{run=demo}"] == 2
+    assert samples["ance_trainer_instance_gradient_norm_bound_count{negatives=ance}{run=demo}"] == 2
+    ours = [name for name in samples if name.startswith("ance_")]
+    assert ours and all("{run=demo}" in name for name in ours)
+
+
+def test_waits_for_an_unreachable_store_are_counted_and_wait() -> None:
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return True
+
+    metrics = InferencerMetrics()
+    assert metrics.store.counting(wait)(0.5) is True
+    assert waited == [0.5]
+    assert metrics.registry.get_sample_value("ance_store_retries_total") == 1
+
+
+def test_a_process_that_leads_no_longer_says_nothing_of_the_queue() -> None:
+    metrics = IndexerMetrics()
+    metrics.queue.show(waiting=3, pending=2, oldest_age_seconds=1.5, dead=0)
+    assert metrics.registry.get_sample_value("ance_queue_up") == 1
+    assert metrics.registry.get_sample_value("ance_queue_waiting") == 3
+    metrics.queue.hide()
+    assert math.isnan(metrics.registry.get_sample_value("ance_queue_up") or 0)
+    assert math.isnan(metrics.registry.get_sample_value("ance_queue_waiting") or 0)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_names_follow_the_convention(service: type[TrainerMetrics]) -> None:
     for family in service().registry.collect():
@@ -78,7 +112,7 @@ def test_names_follow_the_convention(service: type[TrainerMetrics]) -> None:
         assert ":" not in family.name
         assert family.documentation.endswith(".")
         if family.type == "histogram":
-            assert family.name.endswith("_seconds")
+            assert family.name.endswith(("_seconds", "_bound", "_queries"))
         if family.type == "gauge":
             assert not family.name.endswith("_total")
 

@@ -19,8 +19,9 @@ from ance.errors import AnceError
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.store import StaleFencingToken, Store
 from ance.runtime.store.backends import open_backend
+from ance.runtime.store.file_writer import FileWriter
 from ance.runtime.store.pointers import supersedes
-from ance.runtime.store.writers import Change, FileWriter
+from ance.runtime.store.writers import Change
 
 POINTER = "runs/demo/latest/index.json"
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ance.errors import AnceError
+from ance.errors import AnceError, TemporaryError
 from ance.runtime.process import limit_threads, run_service
 
 
@@ -23,6 +23,19 @@ def test_a_problem_of_the_user_is_one_line_and_exit_code_2(capsys: pytest.Captur
 
     assert exit_.value.code == 2
     assert capsys.readouterr().err == "ance-trainer: error: run.yaml: unknown key 'lr': remove it\n"
+
+
+def test_what_passes_by_itself_is_one_line_and_an_exit_code_that_asks_to_try_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def main() -> None:
+        raise TemporaryError("redis does not answer")
+
+    with pytest.raises(SystemExit) as exit_:
+        run_service("trainer", main)
+
+    assert exit_.value.code == 75
+    assert capsys.readouterr().err == "ance-trainer: error: redis does not answer\n"
 
 
 def test_an_interrupt_is_silent_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:

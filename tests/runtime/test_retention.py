@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import uuid
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from ance.errors import AnceError
 from ance.runtime.artifacts import ArtifactNotFound, fetch, publish, published
 from ance.runtime.contracts import ArtifactRef, Kind
+from ance.runtime.holds import VersionHold, live_holds
 from ance.runtime.layout import Pointer, RunLayout
 from ance.runtime.retention import KINDS, Version, delete_versions, plan_retention, retain
 from ance.runtime.store import Store
+from tests.runtime.conftest import wait_until
 
 LAYOUT = RunLayout("demo")
 
@@ -132,17 +139,18 @@ def test_retention_deletes_from_the_store_what_the_plan_says(store: Store, tmp_p
     put(store, tmp_path, Kind.INDEX, 100, "index", checkpoint=checkpoints[1].manifest_sha256)
     store.write(f"{LAYOUT.bm25_negatives}/negatives.npy", b"x")
     store.write(f"{LAYOUT.index(0)}/index.faiss", b"torn")
-    deleted = retain(store, LAYOUT, keep=1, pinned=[0])
+    assert retain(store, LAYOUT, keep=1, pinned=[0], grace_seconds=0).deleted == []
+    deleted = retain(store, LAYOUT, keep=1, pinned=[0], grace_seconds=0).deleted
     assert [(v.kind, v.step) for v in deleted] == [(Kind.INDEX, 0), (Kind.CHECKPOINT, 200)]
     assert store.list(LAYOUT.checkpoint(200)) == store.list(LAYOUT.index(0)) == []
     assert store.exists(f"{LAYOUT.bm25_negatives}/negatives.npy")
     for step in (0, 100, 300):
         assert contents_of(store, tmp_path, LAYOUT.checkpoint(step)) == f"checkpoint {step}".encode()
-    assert retain(store, LAYOUT, keep=1, pinned=[0]) == []
+    assert retain(store, LAYOUT, keep=1, pinned=[0], grace_seconds=0) == ([], [])
 
 
 def test_a_run_with_nothing_in_it_has_nothing_to_delete(store: Store) -> None:
-    assert retain(store, LAYOUT, keep=1) == []
+    assert retain(store, LAYOUT, keep=1) == ([], [])
 
 
 def test_the_manifest_goes_first(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +173,164 @@ def test_the_manifest_goes_first(store: Store, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ArtifactNotFound):
         fetch(store, LAYOUT.checkpoint(100), tmp_path / "cache")
     put(store, tmp_path, Kind.CHECKPOINT, 200, "checkpoint")
-    assert [v.step for v in retain(store, LAYOUT, keep=3)] == [100]
+    retain(store, LAYOUT, keep=3)
+    assert [v.step for v in retain(store, LAYOUT, keep=3, grace_seconds=0).deleted] == [100]
+
+
+@pytest.fixture
+def two_checkpoints(store: Store, tmp_path: Path) -> Store:
+    """Of which retention needs only the newer one, 200."""
+    for step in (100, 200):
+        put(store, tmp_path, Kind.CHECKPOINT, step, "checkpoint")
+    return store
+
+
+def test_a_version_is_condemned_first_and_deleted_after_the_grace(two_checkpoints: Store) -> None:
+    store = two_checkpoints
+    assert [v.step for v in retain(store, LAYOUT, keep=1, grace_seconds=0).condemned] == [100]
+    assert published(store, LAYOUT.checkpoint(100)) is not None
+    assert retain(store, LAYOUT, keep=1, grace_seconds=60).deleted == []
+    assert [v.step for v in retain(store, LAYOUT, keep=1, grace_seconds=0).deleted] == [100]
+    assert store.list(LAYOUT.checkpoint(100)) == []
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(two_checkpoints: Store) -> None:
+    before = two_checkpoints.list("runs")
+    for _ in range(2):
+        plan = retain(two_checkpoints, LAYOUT, keep=1, grace_seconds=0, dry_run=True)
+        assert ([v.step for v in plan.condemned], plan.deleted) == ([100], [])
+    assert two_checkpoints.list("runs") == before
+
+
+def test_a_version_that_is_needed_again_loses_its_tombstone(two_checkpoints: Store) -> None:
+    retain(two_checkpoints, LAYOUT, keep=1, grace_seconds=0)
+    assert retain(two_checkpoints, LAYOUT, keep=2, grace_seconds=0) == ([], [])
+    assert retain(two_checkpoints, LAYOUT, keep=1, grace_seconds=0).deleted == []  # condemned anew
+
+
+def test_what_a_process_holds_stays_until_it_leaves(two_checkpoints: Store) -> None:
+    store = two_checkpoints
+    with VersionHold(store, LAYOUT, "search-0") as mine:
+        mine.hold([(Kind.CHECKPOINT, 100)])
+        for _ in range(2):
+            assert retain(store, LAYOUT, keep=1, grace_seconds=0) == ([], [])
+    retain(store, LAYOUT, keep=1, grace_seconds=0)
+    assert [v.step for v in retain(store, LAYOUT, keep=1, grace_seconds=0).deleted] == [100]
+
+
+def test_the_parents_of_a_held_version_stay(store: Store, tmp_path: Path) -> None:
+    """A rollback serves index 100, which needs the encoder of checkpoint 100."""
+    checkpoints = [put(store, tmp_path, Kind.CHECKPOINT, step, "checkpoint") for step in (100, 200)]
+    for step, checkpoint in zip((100, 200), checkpoints, strict=True):
+        put(store, tmp_path, Kind.INDEX, step, "index", checkpoint=checkpoint.manifest_sha256)
+    with VersionHold(store, LAYOUT, "search-0") as mine:
+        mine.hold([(Kind.INDEX, 100)])
+        assert retain(store, LAYOUT, keep=1) == ([], [])
+
+
+def test_who_comes_after_the_tombstone_is_told_and_keeps_what_it_has(two_checkpoints: Store) -> None:
+    """Otherwise it would begin to read what is about to be deleted."""
+    store = two_checkpoints
+    with VersionHold(store, LAYOUT, "search-0") as mine:
+        mine.hold([(Kind.CHECKPOINT, 200)])
+        retain(store, LAYOUT, keep=1, grace_seconds=0)
+        with pytest.raises(ArtifactNotFound, match="checkpoints/100: retention is deleting it"):
+            mine.hold([(Kind.CHECKPOINT, 100)])
+        (record,) = live_holds(store, LAYOUT)
+        assert [held.step for held in record.versions] == [200]
+        assert [v.step for v in retain(store, LAYOUT, keep=1, grace_seconds=0).deleted] == [100]
+
+
+def test_a_holder_that_died_is_forgotten_after_a_while(two_checkpoints: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = VersionHold(two_checkpoints, LAYOUT, "search-0")
+    mine.hold([(Kind.CHECKPOINT, 100)])
+    assert retain(two_checkpoints, LAYOUT, keep=1) == ([], [])
+    monkeypatch.setattr("ance.runtime.holds.HOLD_SECONDS", 0.0)
+    assert [v.step for v in retain(two_checkpoints, LAYOUT, keep=1).condemned] == [100]
+    assert two_checkpoints.list(LAYOUT.holds) == []
+
+
+def test_a_holder_renews_its_word(two_checkpoints: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ance.runtime.holds.RENEW_SECONDS", 0.01)
+    with VersionHold(two_checkpoints, LAYOUT, "search-0") as mine:
+        mine.hold([(Kind.CHECKPOINT, 100)])
+        first = live_holds(two_checkpoints, LAYOUT)[0].renewed_at
+        assert wait_until(lambda: live_holds(two_checkpoints, LAYOUT)[0].renewed_at > first)
+    assert live_holds(two_checkpoints, LAYOUT) == []
+
+
+def test_a_record_that_cannot_be_read_stops_retention(two_checkpoints: Store) -> None:
+    two_checkpoints.write(LAYOUT.hold("search-0"), b"{}")
+    with pytest.raises(AnceError, match=r"holds/search-0.json is no record"):
+        retain(two_checkpoints, LAYOUT, keep=1)
+
+
+def test_a_store_that_is_read_only_is_said_once(
+    two_checkpoints: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: Store, key: str, data: bytes) -> None:
+        raise AnceError("Read-only file system")
+
+    monkeypatch.setattr(Store, "write", refuse)
+    with caplog.at_level(logging.WARNING), VersionHold(two_checkpoints, LAYOUT, "search-0") as mine:
+        mine.hold([(Kind.CHECKPOINT, 100)])
+        mine.hold([(Kind.CHECKPOINT, 200)])
+    assert caplog.text.count("cannot be announced to retention: Read-only file system") == 1
+
+
+class Reading(RuleBasedStateMachine):
+    """Publishers, readers and retention in any order: a reader that holds a version can read it to the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store.open(f"memory://{uuid.uuid4().hex}", retry_seconds=0)
+        self.step = 0
+        self.readers = [VersionHold(self.store, LAYOUT, f"reader-{number}") for number in range(2)]
+        self.reading: dict[int, int] = {}
+
+    @rule()
+    def publish_next(self) -> None:
+        self.step += 1
+        with TemporaryDirectory() as folder:
+            put(self.store, Path(folder), Kind.INDEX, self.step, "index")
+
+    @rule(reader=st.integers(0, 1))
+    def read_newest(self, reader: int) -> None:
+        newest = self.store.read_pointer(LAYOUT.pointer("index"))
+        if newest is not None:
+            self._take(reader, newest.step)
+
+    @rule(reader=st.integers(0, 1), back=st.integers(1, 3))
+    def roll_back(self, reader: int, back: int) -> None:
+        step = self.step - back
+        if published(self.store, LAYOUT.index(step)) is not None:
+            self._take(reader, step)
+
+    def _take(self, reader: int, step: int) -> None:
+        try:
+            self.readers[reader].hold([(Kind.INDEX, step)])
+        except ArtifactNotFound:
+            return
+        self.reading[reader] = step
+
+    @rule()
+    def run_retention(self) -> None:
+        retain(self.store, LAYOUT, keep=1, grace_seconds=0)
+
+    @invariant()
+    def what_is_read_is_there(self) -> None:
+        for step in self.reading.values():
+            key = f"{LAYOUT.index(step)}/data.bin"
+            assert self.store.read(key) == f"{Kind.INDEX} {step}".encode()
+
+    @invariant()
+    def the_pointer_names_what_is_there(self) -> None:
+        newest = self.store.read_pointer(LAYOUT.pointer("index"))
+        assert newest is None or published(self.store, LAYOUT.index(newest.step)) is not None
+
+
+TestReading = Reading.TestCase
+TestReading.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
 
 
 def contents_of(store: Store, tmp_path: Path, prefix: str) -> bytes:

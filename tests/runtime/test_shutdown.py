@@ -75,3 +75,12 @@ def test_closing_twice_is_harmless() -> None:
     shutdown = Shutdown()
     shutdown.close()
     shutdown.close()
+
+
+def test_the_time_since_the_request_counts_from_the_first_one() -> None:
+    with Shutdown(signals=()) as shutdown:
+        assert shutdown.seconds_ago == 0
+        shutdown.request()
+        time.sleep(0.05)
+        shutdown.request()
+        assert 0.05 <= shutdown.seconds_ago < 5

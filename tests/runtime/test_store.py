@@ -12,8 +12,8 @@ import pytest
 from ance.errors import AnceError
 from ance.runtime.store import Store
 from ance.runtime.store.backends import open_backend
+from ance.runtime.store.file_writer import FileWriter
 from ance.runtime.store.retries import retrying
-from ance.runtime.store.writers import FileWriter
 
 
 class Faulty:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from ance.errors import AnceError
-from ance.runtime.artifacts.manifests import LoadedManifest, check_local, load_manifest
+from ance.runtime.artifacts.cache import cache_at
+from ance.runtime.artifacts.manifests import LoadedManifest, check_local, inside, load_manifest
 from ance.runtime.contracts import ArtifactRef, FileEntry
 from ance.runtime.layout import MANIFEST, manifest_of
 from ance.runtime.store import Store
@@ -33,7 +32,7 @@ def fetch(
     Args:
         store: where from.
         source: the artifact, or its folder in the store.
-        cache: local folder for downloads.
+        cache: local folder for downloads, see `ance.runtime.artifacts.cache`.
         verify: compare hashes too, not just sizes. A download always does.
         only: take files whose path begins so.
         skip: of these, leave out files whose path begins so.
@@ -44,7 +43,7 @@ def fetch(
     Raises:
         ArtifactNotFound: nothing is published there.
         CorruptArtifact: the manifest is not the expected one, or a file differs from it.
-        AnceError: no file is selected, or the disk of the cache is too small.
+        AnceError: no file is selected, or the cache is too small.
     """
     uri, expected = _manifest_of(source)
     loaded = load_manifest(store, uri, expected)
@@ -56,7 +55,7 @@ def fetch(
     if folder is None:
         return _downloaded(store, prefix, loaded, entries, cache)
     for entry in entries:
-        check_local(entry, folder / entry.path, hashed=verify)
+        check_local(entry, inside(folder, entry.path), hashed=verify)
     return folder
 
 
@@ -67,38 +66,23 @@ def _manifest_of(source: ArtifactRef | str) -> tuple[str, str | None]:
 
 
 def _downloaded(store: Store, prefix: str, loaded: LoadedManifest, entries: Sequence[FileEntry], cache: Path) -> Path:
-    folder = cache / _slot(loaded, entries)
-    if folder.is_dir():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    _check_space(cache, sum(entry.size for entry in entries))
-    temporary = cache / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-    try:
+    def fill(folder: Path) -> None:
         for entry in entries:
-            path = temporary / entry.path
+            path = folder / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
             store.download(f"{prefix}/{entry.path}", path)
             check_local(entry, path)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process has been faster, with the same bytes.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+
+    slot, selection = _slot(loaded, entries)
+    # Versions of one kind follow each other in one role; a part of the files is a role of its own.
+    role = f"{prefix.rpartition('/')[0]} {selection}"
+    return cache_at(cache.absolute()).get(slot, role, sum(entry.size for entry in entries), fill)
 
 
-def _slot(loaded: LoadedManifest, entries: Sequence[FileEntry]) -> str:
+def _slot(loaded: LoadedManifest, entries: Sequence[FileEntry]) -> tuple[str, str]:
     """Name in the cache: the manifest's hash, and for a part of the files the hash of their paths as well."""
     if len(entries) == len(loaded.manifest.files):
-        return loaded.sha256
+        return loaded.sha256, ""
     paths = "\n".join(entry.path for entry in entries)
-    return f"{loaded.sha256}-{hashlib.sha256(paths.encode()).hexdigest()[:16]}"
-
-
-def _check_space(cache: Path, needed: int) -> None:
-    free = shutil.disk_usage(cache).free
-    if needed > free:
-        raise AnceError(f"cache {cache}: {needed} bytes to download, {free} free: make room or move the cache")
+    selection = hashlib.sha256(paths.encode()).hexdigest()[:16]
+    return f"{loaded.sha256}-{selection}", selection

@@ -115,6 +115,18 @@ def check_local(entry: FileEntry, path: Path, *, hashed: bool = True) -> None:
         raise CorruptArtifact(f"{path}: has sha256 {found}, its manifest says {entry.sha256}")
 
 
+def inside(folder: Path, path: str) -> Path:
+    """The path of an artifact's file in a local folder, which links must not lead out of.
+
+    Raises:
+        CorruptArtifact: one does.
+    """
+    target = folder / path
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise CorruptArtifact(f"{target}: leads out of its artifact's folder, to {target.resolve()}")
+    return target
+
+
 def check_size(entry: FileEntry, where: str, size: int | None) -> None:
     """Hold the size of a file in bytes, None if it is missing, against its entry.
 

@@ -5,6 +5,8 @@ Names are `ance_<component>_<what>_<unit>` in base units; the attribute is `<wha
 
 from ance.runtime.metrics.indexer import IndexerMetrics
 from ance.runtime.metrics.inferencer import InferencerMetrics
+from ance.runtime.metrics.labelled import labelled
+from ance.runtime.metrics.queue import QueueMetrics
 from ance.runtime.metrics.search import SearchMetrics
 from ance.runtime.metrics.server import MetricsServer, serve
 from ance.runtime.metrics.trainer import TrainerMetrics
@@ -13,7 +15,9 @@ __all__ = [
     "IndexerMetrics",
     "InferencerMetrics",
     "MetricsServer",
+    "QueueMetrics",
     "SearchMetrics",
     "TrainerMetrics",
+    "labelled",
     "serve",
 ]

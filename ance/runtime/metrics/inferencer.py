@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from ance.runtime.contracts import Part
 from ance.runtime.metrics import buckets
 from ance.runtime.metrics.family import Family
+from ance.runtime.metrics.store import StoreMetrics
 
 
 class InferencerMetrics:
@@ -22,12 +23,20 @@ class InferencerMetrics:
         self.batch_duration_seconds = make.histogram(
             "batch_duration_seconds", "Time of one forward pass.", buckets.BATCH
         )
+        self.oom_retries = make.counter(
+            "oom_retries", "Batches that did not fit the device's memory and were encoded in halves."
+        )
         self.tasks = make.counter(
             "tasks", "Encode tasks by how they ended.", result=("done", "failed", "handed_back", "lost")
         )
+        self.redelivered = make.counter(
+            "redelivered", "Tasks taken that another worker, or this one, had not finished before."
+        )
         self.task_duration_seconds = make.histogram("task_duration_seconds", "Time of one encode task.", buckets.FILES)
         self.busy = make.gauge("busy", "1 while a task is in hand.", start=0)
+        self.busy_seconds = make.counter("busy_seconds", "Time with a task in hand.")
         self.checkpoint_step = make.gauge("checkpoint_step", "Step of the checkpoint loaded last.")
         self.checkpoint_load_seconds = make.histogram(
             "checkpoint_load_seconds", "Time to fetch, verify and load a checkpoint.", buckets.FILES
         )
+        self.store = StoreMetrics(self.registry)

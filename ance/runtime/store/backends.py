@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
 
 from ance.errors import AnceError
-from ance.runtime.store.writers import FileWriter, MemoryWriter, ObjectWriter, Writer
+from ance.runtime.store.file_writer import FileWriter
+from ance.runtime.store.object_writer import ObjectWriter
+from ance.runtime.store.writers import MemoryWriter, Writer
 
-_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+Translate = Callable[[Exception], OSError | None]
+"""What an exception of a file system's library means as an OSError; None if it means nothing of the kind."""
 
 
 class Backend(NamedTuple):
@@ -21,6 +26,11 @@ class Backend(NamedTuple):
     root: str
     """Path of the store's root on `fs`, without a slash at the end."""
     writer: Writer
+    translate: Translate = lambda _: None
+    read_options: Mapping[str, Any] = {}
+    """Of `cat_file`."""
+    head: Callable[[str], int] | None = None
+    """Bytes of an object, where `fs.info` would take more than one request to say that it is not there."""
 
 
 def open_backend(url: str, *, create: bool) -> Backend:
@@ -32,12 +42,27 @@ def open_backend(url: str, *, create: bool) -> Backend:
     protocol, separator, rest = url.partition("://")
     if not separator or protocol == "file":
         return _folder(url, Path(rest if separator else url).expanduser().absolute(), create)
-    if protocol == "memory":
-        fs, root = fsspec.core.url_to_fs(url)
-        return Backend(fs, root, MemoryWriter(fs))
-    if protocol in _PACKAGES:
-        return _object_store(url, protocol)
-    known = ", ".join(f"{name}://" for name in ("file", *_PACKAGES))
+    match protocol:
+        case "memory":
+            fs, root = fsspec.core.url_to_fs(url)
+            return Backend(fs, root, MemoryWriter(fs))
+        case "s3":
+            from ance.runtime.store import s3
+
+            fs, root = _object_store(url, "s3fs", s3.OPTIONS)
+            objects = s3.S3Objects(fs)
+            return Backend(fs, root, ObjectWriter(fs, objects), s3.as_os_error, s3.READ_OPTIONS, objects.size)
+        case "gs" | "gcs":
+            from ance.runtime.store import gcs
+
+            fs, root = _object_store(url, "gcsfs", gcs.OPTIONS)
+            return Backend(fs, root, ObjectWriter(fs, gcs.GcsObjects(fs)), gcs.as_os_error)
+        case "az" | "abfs":
+            from ance.runtime.store import azure
+
+            fs, root = _object_store(url, "adlfs", azure.OPTIONS)
+            return Backend(fs, root, ObjectWriter(fs, azure.AzureObjects(fs)), azure.as_os_error)
+    known = ", ".join(f"{name}://" for name in ("file", "s3", "gs", "az"))
     raise AnceError(f"store {url}: unknown protocol {protocol}://, use a path or one of {known}")
 
 
@@ -50,11 +75,14 @@ def _folder(url: str, folder: Path, create: bool) -> Backend:
     return Backend(fsspec.filesystem("file"), folder.as_posix().rstrip("/"), FileWriter())
 
 
-def _object_store(url: str, protocol: str) -> Backend:
-    package = _PACKAGES[protocol]
+def _object_store(url: str, package: str, options: dict[str, Any]) -> tuple[Any, str]:
     try:
-        # A cached listing would hide what another process has just published.
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        import_module(package)
     except ImportError as error:
         raise AnceError(f"store {url}: the package {package} is not installed: pip install {package}") from error
-    return Backend(fs, root.rstrip("/"), ObjectWriter(fs, protocol))
+    try:
+        # A cached listing would hide what another process has just published.
+        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+    except ValueError as error:  # adlfs without an account
+        raise AnceError(f"store {url}: {error}") from error
+    return fs, root.rstrip("/")

@@ -20,7 +20,10 @@ FIRST_DELAY = 0.1
 LONGEST_DELAY = 15.0
 
 _ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTSUP, errno.EXDEV}
+_LASTING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTSUP, errno.EXDEV),
+    *(errno.EINVAL, errno.EPERM, errno.ENOSYS),  # an object store's: bad request, not allowed, not implemented
+}
 
 
 def is_transient(error: OSError) -> bool:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from ance.errors import AnceError
+from ance.errors import AnceError, TemporaryError
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.store.backends import Backend, open_backend
+from ance.runtime.store.file_writer import FileWriter, is_scratch
 from ance.runtime.store.pointers import StaleFencingToken, parse_pointer, same_artifact, supersedes
 from ance.runtime.store.retries import Wait, is_transient, retrying
-from ance.runtime.store.writers import FileWriter, is_scratch
 
 __all__ = ["StaleFencingToken", "Store"]
 
@@ -39,7 +39,8 @@ class Store:
 
     def __init__(self, url: str, backend: Backend, *, retry_seconds: float = 300.0, wait: Wait = time.sleep) -> None:
         self.url = url
-        self._fs, self._root, self._writer = backend
+        self._fs, self._root, self._writer = backend.fs, backend.root, backend.writer
+        self._backend = backend
         self._retry_seconds = retry_seconds
         self._wait = wait
 
@@ -62,12 +63,15 @@ class Store:
         """Fail early, with one clear line: put, read back and delete a small object.
 
         Raises:
-            AnceError: the root of a file store is missing, or the store cannot be written.
+            AnceError: the root of a file store is missing, an object store does not know conditional writes, or
+                the store cannot be written.
         """
-        if isinstance(self._writer, FileWriter) and not Path(self._root).is_dir():
-            raise AnceError(f"store {self.url}: the folder {self._root} is not there: create or mount it")
+        objection = self._attempt("write", self._root, lambda: self._writer.objection(self._root))
+        if objection is not None:
+            raise AnceError(f"store {self.url}: {objection}")
         probe = f".probe-{uuid.uuid4().hex}"
-        if not self.write_new(probe, b"ance") or self.read(probe) != b"ance":
+        self.write_new(probe, b"ance")  # False where the answer to a first try was lost
+        if self.read(probe) != b"ance":
             raise AnceError(f"store {self.url}: what was written could not be read back")
         self.delete(probe)
 
@@ -78,7 +82,7 @@ class Store:
             FileNotFoundError: there is no such key.
         """
         path = self._path(key)
-        data: bytes = self._attempt("read", key, lambda: self._fs.cat_file(path))
+        data: bytes = self._attempt("read", key, lambda: self._fs.cat_file(path, **self._backend.read_options))
         return data
 
     def write_new(self, key: str, data: bytes) -> bool:
@@ -116,6 +120,15 @@ class Store:
             self._attempt("delete", prefix, lambda: self._fs.rm(path, recursive=True))
         except FileNotFoundError:
             return
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders in a folder, sorted. As little to be trusted as `list`, and cheaper."""
+        path = self._path(prefix)
+        try:
+            found = self._attempt("list", prefix, lambda: self._fs.ls(path, detail=True))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory")
 
     def list(self, prefix: str) -> list[str]:
         """Keys of the files in a folder and below, sorted. For reports and retention only.
@@ -191,8 +204,10 @@ class Store:
         return names_ref
 
     def _file_size(self, key: str) -> int | None:
-        path = self._path(key)
+        path, head = self._path(key), self._backend.head
         try:
+            if head is not None:
+                return self._attempt("look up", key, lambda: head(path))
             # Not fs.exists: its default takes every error, an outage too, for "not there".
             info = self._attempt("look up", key, lambda: self._fs.info(path))
         except FileNotFoundError:
@@ -209,10 +224,23 @@ class Store:
         return f"store {self.url}: {key}"
 
     def _attempt(self, doing: str, key: str, operation: Callable[[], T]) -> T:
+        def asked() -> T:
+            try:
+                return operation()
+            except (AnceError, OSError):
+                raise
+            except Exception as error:  # each library has its own kinds
+                meaning = self._backend.translate(error)
+                if meaning is None:
+                    raise
+                raise meaning from error
+
         try:
-            return retrying(operation, f"{doing} {key}", seconds=self._retry_seconds, wait=self._wait)
+            return retrying(asked, f"{doing} {key}", seconds=self._retry_seconds, wait=self._wait)
         except FileNotFoundError:
             raise
         except OSError as error:
-            state = "unreachable, gave up: " if is_transient(error) else ""
-            raise AnceError(f"store {self.url}: could not {doing} {key}: {state}{error}") from error
+            failed = f"store {self.url}: could not {doing} {key}"
+            if is_transient(error):
+                raise TemporaryError(f"{failed}: unreachable, gave up: {error}") from error
+            raise AnceError(f"{failed}: {error}") from error

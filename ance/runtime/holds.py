@@ -1,0 +1,142 @@
+"""Which versions a running process uses, said in the store, so that retention leaves them alone.
+
+In the store and not in Redis: search replicas know no Redis, and a Redis that was flushed would forget who holds
+what. A holder announces first and then looks for a tombstone; retention writes the tombstone first and looks for
+holders before it deletes (`ance.runtime.retention`). So one of the two always sees the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection
+
+from pydantic import ValidationError
+
+from ance.errors import AnceError
+from ance.runtime.artifacts.manifests import ArtifactNotFound
+from ance.runtime.contracts import Contract, Kind
+from ance.runtime.layout import RunLayout
+from ance.runtime.store import Store
+
+logger = logging.getLogger(__name__)
+
+HOLD_SECONDS = 900.0
+"""A holder that has been silent this long is gone. Clocks that differ by minutes do no harm."""
+RENEW_SECONDS = HOLD_SECONDS / 5
+
+
+class HeldVersion(Contract):
+    """One version of a kind."""
+
+    kind: Kind
+    step: int
+
+
+class Hold(Contract):
+    """What one process uses, as it says itself."""
+
+    holder: str
+    versions: tuple[HeldVersion, ...]
+    renewed_at: float
+
+
+class VersionHold:
+    """Announces what this process uses, again and again. Use as a context manager.
+
+    A store that cannot be written, such as one that is mounted read-only, is said once: its versions are then
+    safe only for as long as retention's grace.
+
+    Args:
+        store: of the run.
+        layout: of the run.
+        holder: name of this process, as of `ServiceSettings.holder`.
+    """
+
+    def __init__(self, store: Store, layout: RunLayout, holder: str) -> None:
+        self._store = store
+        self._layout = layout
+        self._holder = holder
+        self._versions: tuple[HeldVersion, ...] = ()
+        self._changing = threading.Lock()
+        self._refused = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="holds", daemon=True)
+
+    def hold(self, versions: Collection[tuple[Kind, int]]) -> None:
+        """Hold these versions and no others any more. Their parents are held with them.
+
+        Raises:
+            ArtifactNotFound: one of them is about to be deleted; what was held before stays held.
+        """
+        wanted = tuple(HeldVersion(kind=kind, step=step) for kind, step in sorted(versions))
+        with self._changing:
+            before, self._versions = self._versions, wanted
+            self._announce()
+            condemned = [held for held in wanted if held not in before and self._is_condemned(held)]
+            if condemned:
+                self._versions = before
+                self._announce()
+                raise ArtifactNotFound(f"{self._layout.version(*_key(condemned[0]))}: retention is deleting it")
+
+    def __enter__(self) -> VersionHold:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        with self._changing:
+            if self._versions and not self._refused:
+                self._store.delete(self._layout.hold(self._holder))
+
+    def _renew(self) -> None:
+        while not self._stopped.wait(RENEW_SECONDS):
+            with self._changing:
+                self._announce()
+
+    def _announce(self) -> None:
+        record = Hold(holder=self._holder, versions=self._versions, renewed_at=time.time())
+        try:
+            self._store.write(self._layout.hold(self._holder), record.model_dump_json().encode())
+        except (AnceError, OSError) as error:
+            if not self._refused:
+                logger.warning("versions in use cannot be announced to retention: %s", error)
+            self._refused = True
+        else:
+            self._refused = False
+
+    def _is_condemned(self, held: HeldVersion) -> bool:
+        return self._store.exists(self._layout.tombstone(*_key(held)))
+
+
+def live_holds(store: Store, layout: RunLayout, *, forget: bool = False) -> list[Hold]:
+    """What running processes hold.
+
+    Args:
+        store: of the run.
+        layout: of the run.
+        forget: delete the records of processes that have been silent for too long.
+
+    Raises:
+        AnceError: a record cannot be read; nothing may be deleted before somebody has looked.
+    """
+    live = []
+    for key in store.list(layout.holds):
+        try:
+            hold = Hold.model_validate_json(store.read(key))
+        except FileNotFoundError:  # its holder has just left
+            continue
+        except ValidationError as error:
+            raise AnceError(f"store {store.url}: {key} is no record of held versions, delete it") from error
+        if time.time() - hold.renewed_at < HOLD_SECONDS:
+            live.append(hold)
+        elif forget:
+            logger.info("%s has not been heard of, what it held may go", hold.holder)
+            store.delete(key)
+    return live
+
+
+def _key(held: HeldVersion) -> tuple[Kind, int]:
+    return held.kind, held.step

@@ -1,0 +1,47 @@
+"""How to reach Redis, from environment variables. Credentials come by variables and files, never by arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ance.runtime.redis_address import RedisAddress
+
+
+class RedisSettings(BaseSettings):
+    """What every process that uses Redis is told: the services, and `ance queue`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ANCE_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
+    )
+
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)  # it may hold a password
+    """URL of Redis, e.g. redis://127.0.0.1:6379/0, or rediss:// for TLS."""
+    redis_username: str = ""
+    """ACL user of Redis (empty: the default user)."""
+    redis_password: SecretStr = SecretStr("")
+    """Password of that user. On Kubernetes it comes from a Secret."""
+    redis_ca_file: Path | None = None
+    """PEM file of the authority that has signed the certificate of Redis (unset: the system's authorities)."""
+    redis_cert_file: Path | None = None
+    """PEM file of this process's own certificate, where Redis asks for one."""
+    redis_key_file: Path | None = None
+    """PEM file of the private key of that certificate."""
+
+    @property
+    def redis(self) -> RedisAddress:
+        """What `redis_client.connect` takes.
+
+        Raises:
+            AnceError: the variables contradict each other, or one names a file that is not there.
+        """
+        return RedisAddress(
+            self.redis_url,
+            username=self.redis_username,
+            password=self.redis_password.get_secret_value(),
+            ca_file=self.redis_ca_file,
+            cert_file=self.redis_cert_file,
+            key_file=self.redis_key_file,
+        )

@@ -1,0 +1,1 @@
+"""An API server of Kubernetes in memory: real HTTP, real resource versions, and faults on demand."""
