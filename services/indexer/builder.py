@@ -4,11 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance.data.dataset import Dataset
+from ance.evaluation.overlap import overlap
 from ance.negatives.mined import ranking_depth
 from ance.retrieval.index import IndexBuilder
 from ance.retrieval.topk import StreamingTopK
 from ance.runtime.contracts import EncodeTask, Part, RunConfig
 from services.indexer.collector import FinishedShard
+from services.indexer.positives import PositiveVectors
+
+PROBE_DEPTH = 10
+"""The recall probe asks for this many passages: what a person reads."""
 
 
 class QueryVectors:
@@ -45,6 +50,9 @@ class RefreshBuilder:
         self._waiting: list[FinishedShard] = []
         self._rankings: dict[Part, StreamingTopK] | None = None
         self._index: IndexBuilder | None = None
+        self._positives: PositiveVectors | None = None
+        if config.negatives.lookahead and rows[Part.TRAIN_QUERIES]:
+            self._positives = PositiveVectors(dataset.qrels("train"), config.training.min_positive_grade)
 
     def add(self, shard: FinishedShard) -> None:
         """Take one finished shard: query rows are kept; passages are ranked and indexed at once."""
@@ -68,6 +76,32 @@ class RefreshBuilder:
         assert self._index is not None, "no passages were added"
         return self._index
 
+    def recall_probe(self) -> dict[str, float]:
+        """How much of exact search the index finds, on a sample of dev (else training) queries.
+
+        Returns:
+            {"queries", "k", "recall"}, recall the mean share of the exact top k that is among the index's; {} without
+            queries.
+        """
+        part = Part.DEV_QUERIES if len(self._queries[Part.DEV_QUERIES].vectors) else Part.TRAIN_QUERIES
+        sample = self._queries[part].vectors[: self._config.index.probe_queries]
+        if not len(sample):
+            return {}
+        exact = self.ranking(part)[0][: len(sample), :PROBE_DEPTH]
+        found, _ = self.index.search(sample, PROBE_DEPTH)
+        return {"queries": len(sample), "k": PROBE_DEPTH, "recall": round(overlap(exact, found), 4)}
+
+    def neighbours_of_positives(self) -> NDArray[np.int64] | None:
+        """The passages next to the positive of each training query, int64 [Q, k], padded with -1.
+
+        None unless look-ahead negatives are configured. An approximate index finds approximate neighbours.
+        """
+        if self._positives is None:
+            return None
+        depth = ranking_depth(self._dataset.qrels("train"), self._config.negatives)
+        ids, _ = self.index.search(self._positives.vectors, depth)
+        return np.where(self._positives.rows[:, None] >= 0, ids, -1)
+
     def _add_passages(self, shard: FinishedShard) -> None:
         if self._rankings is None:
             self._rankings = {
@@ -77,11 +111,13 @@ class RefreshBuilder:
             }
         if self._index is None:
             index = self._config.index
-            self._index = IndexBuilder(index.factory, shard.vectors.shape[1], index.training_vectors)
+            self._index = IndexBuilder(index.factory, shard.vectors.shape[1], index.training_vectors, index.parameters)
         rows = np.arange(shard.task.start, shard.task.stop, dtype=np.int64)
         for ranking in self._rankings.values():
             ranking.add(shard.vectors, rows)
         self._index.add(shard.vectors, rows)
+        if self._positives is not None:
+            self._positives.add(shard.vectors, shard.task.start)
 
     def _depth(self, part: Part) -> int:
         if part is Part.DEV_QUERIES:

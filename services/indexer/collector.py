@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 
 from ance.errors import AnceError
 from ance.runtime.contracts import EncodeTask, FileEntry
+from ance.runtime.health import Health
 from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import IndexerMetrics
+from ance.runtime.outage import OutageLog
 from ance.runtime.queue import Completion, TaskQueue
-from ance.runtime.redis_client import OUTAGE, OutageLog
+from ance.runtime.redis_client import OUTAGE
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
+from services.indexer.progress import PassProgress
+from services.indexer.queue_report import report_queue
 from services.indexer.settings import IndexerSettings
 
 log = get_logger(__name__)
@@ -58,6 +62,9 @@ class Collector:
         settings: IndexerSettings,
         metrics: IndexerMetrics,
         shutdown: Shutdown,
+        *,
+        progress: PassProgress | None = None,
+        health: Health | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -65,6 +72,8 @@ class Collector:
         self._settings = settings
         self._metrics = metrics
         self._shutdown = shutdown
+        self._progress = progress or PassProgress()
+        self._health = health or Health()
 
     def collect(self, tasks: list[EncodeTask]) -> Iterator[FinishedShard]:
         """Yield every task's shard once, in the order of completion.
@@ -80,8 +89,9 @@ class Collector:
         after, next_reconcile = FIRST, 0.0
         self._metrics.refresh_shards.set(len(tasks))
         self._metrics.refresh_shards_done.set(0)
+        self._progress.begin(tasks)
         while missing:
-            self._require_leadership()
+            self.require_leadership()
             try:
                 if time.monotonic() >= next_reconcile:
                     finished = self._reconcile(missing, retries)
@@ -90,21 +100,32 @@ class Collector:
                     records = self._queue.completions(after, block_seconds=BLOCK_SECONDS)
                     after = records[-1].id if records else after
                     finished = self._reported(records, missing)
-                    self._report_queue()
+                    self._progress.report(records)
+                counts = report_queue(self._queue, self._metrics.queue)
+                self._progress.busy(counts.pending if counts is not None else 0)
                 outage.ended()
             except OUTAGE as error:
                 # Redis may come back empty: read its records from the start, enqueue what is missing.
                 outage.began(error)
+                self._metrics.queue.up.set(0)
                 after, next_reconcile = FIRST, 0.0
                 self._shutdown.wait(BLOCK_SECONDS)
                 continue
             for task in finished:
-                self._require_leadership()  # a pass that is resumed may find hundreds finished
+                self.require_leadership()  # a pass that is resumed may find hundreds finished
                 del missing[task.id]
                 self._metrics.refresh_shards_done.set(len(tasks) - len(missing))
-                yield self._read(task)
+                self._progress.finished(task)
+                with self._health.long_work():  # what the caller does with the shard
+                    yield self._read(task)
 
-    def _require_leadership(self) -> None:
+    def require_leadership(self) -> None:
+        """Show that the loop moves, and go on only as a leader.
+
+        Raises:
+            PassInterrupted: shutdown was requested or this process no longer leads.
+        """
+        self._health.beat()
         if self._shutdown.requested:
             raise PassInterrupted("shutdown was requested")
         if self._lease.lost.is_set():
@@ -159,10 +180,3 @@ class Collector:
             found = f"{vectors.dtype} {vectors.shape}"
             raise AnceError(f"{task.output_uri}: expected {rows} float32 rows, found {found}; {remedy}")
         return vectors
-
-    def _report_queue(self) -> None:
-        counts = self._queue.counts()
-        self._metrics.queue_waiting.set(counts.waiting)
-        self._metrics.queue_pending.set(counts.pending)
-        self._metrics.queue_oldest_age_seconds.set(counts.oldest_age_seconds)
-        self._metrics.queue_dead.set(counts.dead)

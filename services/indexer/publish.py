@@ -8,10 +8,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
+from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
 from ance.evaluation.metrics import measure
+from ance.negatives.filters import HasAnswer
 from ance.negatives.mined import MinedNegatives, mine
-from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, publish, publish_existing
+from ance.negatives.mixing import Pool
+from ance.runtime.artifacts import (
+    ArtifactNotFound,
+    CorruptArtifact,
+    fetch,
+    publish,
+    publish_existing,
+    read_manifest,
+)
 from ance.runtime.contracts import ArtifactRef, FileEntry, Kind, Part, RunConfig
 from ance.runtime.layout import Pointer, RunLayout, manifest_of
 from ance.runtime.lease import RunLease
@@ -49,13 +61,21 @@ class Publisher:
         found = {"previous": self._previous(), "bm25": self._bm25()}
         return {reference: negatives for reference, negatives in found.items() if negatives is not None}
 
-    def negatives(self, builder: RefreshBuilder) -> MinedNegatives:
-        """Mine and publish the negatives."""
-        ids, scores = builder.ranking(Part.TRAIN_QUERIES)
-        mined = mine(ids, scores, self.dataset.qrels("train"), self.config.negatives, self.checkpoint.step)
+    def negatives(self, builder: RefreshBuilder, previous: MinedNegatives | None = None) -> MinedNegatives:
+        """Mine and publish the negatives; `previous` gives momentum negatives, if there are to be any."""
+        mined = mine(
+            *builder.ranking(Part.TRAIN_QUERIES),
+            self.dataset.qrels("train"),
+            self.config.negatives,
+            self.checkpoint.step,
+            pools=self._pools(builder, previous),
+            has_answer=self._has_answer(),
+        )
         with self._staging() as folder:
             mined.save(folder)
-            stats = {"checkpoint_created_at": self.checkpoint.created_at}
+            stats: dict[str, Any] = {"checkpoint_created_at": self.checkpoint.created_at}
+            if self.config.negatives.momentum:
+                stats["previous_step"] = self._previous_step()
             self._publish(folder, Kind.NEGATIVES, self.layout.negatives, "negatives", stats)
         return mined
 
@@ -103,11 +123,34 @@ class Publisher:
             "stats": dict(stats),
         }
 
-    def _previous(self) -> MinedNegatives | None:
-        ref = self.store.read_pointer(self.layout.pointer("negatives"))
-        if ref is None or ref.step >= self.checkpoint.step:
+    def _pools(self, builder: RefreshBuilder, previous: MinedNegatives | None) -> list[Pool]:
+        negatives = self.config.negatives
+        pools = []
+        if negatives.momentum and previous is not None:
+            pools.append(Pool(np.asarray(previous.candidates), negatives.momentum))
+        neighbours = builder.neighbours_of_positives()
+        if neighbours is not None:
+            pools.append(Pool(neighbours, negatives.lookahead))
+        return pools
+
+    def _has_answer(self) -> HasAnswer | None:
+        if not self.config.negatives.exclude_answers:
             return None
-        return self._to_compare(ref)
+        return AnswerMatcher(self.dataset.passages, self.dataset.answers("train"))
+
+    def _previous(self) -> MinedNegatives | None:
+        step = self._previous_step()
+        return None if step is None else self._to_compare(self.layout.negatives(step))
+
+    def _previous_step(self) -> int | None:
+        """Step of the version before this one, also where this one was published before an interruption."""
+        ref = self.store.read_pointer(self.layout.pointer("negatives"))
+        if ref is None or ref.step > self.checkpoint.step:
+            return None
+        if ref.step < self.checkpoint.step:
+            return ref.step
+        step = read_manifest(self.store, ref.manifest_uri, ref.manifest_sha256).stats.get("previous_step")
+        return None if step is None else int(step)
 
     def _bm25(self) -> MinedNegatives | None:
         prefix = self.layout.bm25_negatives

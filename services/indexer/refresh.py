@@ -1,13 +1,20 @@
 """One refresh, from a checkpoint to published negatives and a published index."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ance.data.dataset import Dataset
 from ance.evaluation.overlap import overlap
-from ance.runtime.contracts import ArtifactRef, Part, RunConfig
+from ance.evaluation.positive_ranks import positive_ranks
+from ance.negatives.mined import MinedNegatives
+from ance.runtime.contracts import ArtifactRef, Kind, Part, RunConfig
+from ance.runtime.health import Health
 from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
@@ -32,6 +39,7 @@ class Refresh:
     collector: Collector
     metrics: IndexerMetrics
     cache: Path
+    health: Health = field(default_factory=Health)
 
     def run(self, checkpoint: ArtifactRef, lease: RunLease) -> None:
         """Encode everything with `checkpoint`, mine while shards arrive, publish.
@@ -54,43 +62,82 @@ class Refresh:
             merge_seconds += time.perf_counter() - arrived
         collected = time.perf_counter()
 
-        publisher = Publisher(self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache)
-        earlier = publisher.earlier()
-        # Negatives first: the trainer waits for them, everything after them is off its path.
-        mined = publisher.negatives(builder) if rows[Part.TRAIN_QUERIES] else None
-        negatives_seconds = time.perf_counter() - collected
-        overlaps = {
-            reference: overlap(mined.candidates, other.candidates)
-            for reference, other in earlier.items()
-            if mined is not None
-        }
-        dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
-        record: dict[str, Any] = {
-            "step": checkpoint.step,
-            "checkpoint_created_at": checkpoint.created_at,
-            "started_at": started_at,
-            "negatives_at": started_at + collected - started + negatives_seconds,
-            "rows": {part.value: count for part, count in rows.items()},
-            "merge_seconds": round(merge_seconds, 3),
-            "negatives_seconds": round(negatives_seconds, 3),
-            "refresh_seconds": round(collected - started + negatives_seconds, 3),
-            "overlap": overlaps,
-            "dev": dev,
-        }
-        publisher.embeddings(entries)
-        # Last: once the index is published, no leader comes back to this pass.
-        publisher.index(builder, record)
-        self._report(record, vectors=rows[Part.PASSAGES])
+        with self.health.long_work():
+            publisher = Publisher(self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache)
+            earlier = publisher.earlier()
+            # Negatives first: the trainer waits for them, everything after them is off its path.
+            mined = None
+            if rows[Part.TRAIN_QUERIES]:
+                self.collector.require_leadership()
+                with self._publishing(Kind.NEGATIVES):
+                    mined = publisher.negatives(builder, earlier.get("previous"))
+            negatives_seconds = time.perf_counter() - collected
+            overlaps = compare(mined, earlier) if mined is not None else {}
+            dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
+            if mined is not None:
+                self._show_positive_ranks(builder)
+            evaluated = time.perf_counter()
+            record: dict[str, Any] = {
+                "step": checkpoint.step,
+                "checkpoint_created_at": checkpoint.created_at,
+                "started_at": started_at,
+                "negatives_at": started_at + collected - started + negatives_seconds,
+                "rows": {part.value: count for part, count in rows.items()},
+                "merge_seconds": round(merge_seconds, 3),
+                "negatives_seconds": round(negatives_seconds, 3),
+                "refresh_seconds": round(collected - started + negatives_seconds, 3),
+                "overlap": overlaps,
+                "dropped": mined.dropped if mined is not None else {},
+                "recall_probe": builder.recall_probe(),
+                "dev": dev,
+            }
+            self.collector.require_leadership()
+            with self._publishing(Kind.EMBEDDINGS):
+                publisher.embeddings(entries)
+            self.collector.require_leadership()
+            # Last: once the index is published, no leader comes back to this pass.
+            with self._publishing(Kind.INDEX):
+                publisher.index(builder, record)
+            phases = {
+                "encode": collected - started - merge_seconds,
+                "merge": merge_seconds,
+                "negatives": negatives_seconds,
+                "evaluate": evaluated - collected - negatives_seconds,
+                "publish": time.perf_counter() - evaluated,
+            }
+            self._report(record, phases, vectors=rows[Part.PASSAGES])
 
-    def _report(self, record: dict[str, Any], vectors: int) -> None:
+    @contextmanager
+    def _publishing(self, kind: Kind) -> Iterator[None]:
+        """Counts how the publication ends."""
+        try:
+            yield
+        except Exception:
+            self.metrics.publishes.labels(kind=kind.value, result="failed").inc()
+            raise
+        self.metrics.publishes.labels(kind=kind.value, result="done").inc()
+
+    def _show_positive_ranks(self, builder: RefreshBuilder) -> None:
+        ids, _ = builder.ranking(Part.TRAIN_QUERIES)
+        ranks = positive_ranks(ids, self.dataset.qrels("train"))
+        if not len(ranks):
+            return
+        for quantile in ("0.5", "0.9"):
+            self.metrics.positive_rank.labels(quantile=quantile).set(np.quantile(ranks, float(quantile)))
+
+    def _report(self, record: dict[str, Any], phases: Mapping[str, float], vectors: int) -> None:
         self.metrics.refreshes.inc()
-        encode_seconds = record["refresh_seconds"] - record["merge_seconds"] - record["negatives_seconds"]
-        self.metrics.phase_seconds.labels(phase="encode").set(encode_seconds)
-        self.metrics.phase_seconds.labels(phase="merge").set(record["merge_seconds"])
-        self.metrics.phase_seconds.labels(phase="negatives").set(record["negatives_seconds"])
+        for phase, seconds in phases.items():
+            self.metrics.phase_seconds.labels(phase=phase).set(seconds)
+            self.metrics.phase_duration_seconds.labels(phase=phase).observe(seconds)
         self.metrics.refresh_duration_seconds.observe(record["refresh_seconds"])
+        self.metrics.published_timestamp_seconds.set_to_current_time()
         self.metrics.published_step.set(record["step"])
         self.metrics.index_vectors.set(vectors)
+        if record["recall_probe"]:
+            self.metrics.recall_probe_ratio.set(record["recall_probe"]["recall"])
+        for name, count in record["dropped"].items():
+            self.metrics.candidates_dropped.labels(filter=name).inc(count)
         for measure, value in record["dev"].items():
             self.metrics.dev_metric.labels(measure=measure).set(value)
         for reference, value in record["overlap"].items():
@@ -99,3 +146,19 @@ class Refresh:
             "version published",
             extra={"step": record["step"], "seconds": record["refresh_seconds"], "dev": record["dev"]},
         )
+
+
+def compare(mined: MinedNegatives, earlier: Mapping[str, MinedNegatives]) -> dict[str, float]:
+    """Overlap of new candidates with those of earlier negatives, and of the negatives in use with the new candidates.
+
+    Args:
+        earlier: by reference; `previous` is what training has used until now.
+
+    Returns:
+        The overlap by reference, and as `current_topk` the share of the previous version's sampled negatives that are
+        still among the top of the index: what the asynchrony of the refresh costs (paper, figure 3).
+    """
+    overlaps = {reference: overlap(mined.candidates, other.candidates) for reference, other in earlier.items()}
+    if "previous" in earlier:
+        overlaps["current_topk"] = overlap(np.asarray(earlier["previous"].negatives), mined.candidates)
+    return overlaps

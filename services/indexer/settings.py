@@ -1,11 +1,14 @@
 """Settings of the indexer, from environment variables."""
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from typing import Self
 
-from ance.runtime.settings import ServiceSettings
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from ance.runtime.kubernetes.scaling import ScalingPolicy
+from ance.runtime.settings import LeaderSettings
 
 
-class IndexerSettings(ServiceSettings):
+class IndexerSettings(LeaderSettings):
     """Environment of one indexer process (prefix ANCE_)."""
 
     feed: str = ""
@@ -16,9 +19,35 @@ class IndexerSettings(ServiceSettings):
     """Lease of an encode task; the same as the inferencers'."""
     max_deliveries: PositiveInt = 5
     """Deliveries of a task before it is a dead letter; the same as the inferencers'."""
-    leader_seconds: PositiveFloat = 15.0
-    """A leader that has been silent this long is replaced."""
     reconcile_seconds: PositiveFloat = 30.0
     """How often the store is compared with the queue, so that nothing lost stays lost."""
     dead_letter_retries: NonNegativeInt = 1
     """How often a dead task of a pass is put back before the pass is given up."""
+    scaler_deployment: str = ""
+    """Deployment of the inferencers, which the leader scales (empty: it does not); needs ANCE_KUBERNETES=true."""
+    scaler_min: NonNegativeInt = 0
+    """Fewest inferencers, and how many are left when the run is finished."""
+    scaler_max: PositiveInt = 8
+    """Most inferencers."""
+    scaler_target_refresh_seconds: PositiveFloat = 1800.0
+    """Time that encoding the corpus with one checkpoint should take."""
+    scaler_stabilisation_seconds: NonNegativeFloat = 300.0
+    """Inferencers are removed only when fewer have been enough for this long."""
+    scaler_period_seconds: PositiveFloat = 15.0
+    """How often the number of inferencers is looked at."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.scaler_min > self.scaler_max:
+            raise ValueError(f"ANCE_SCALER_MIN={self.scaler_min} is more than ANCE_SCALER_MAX={self.scaler_max}")
+        return self
+
+    @property
+    def scaling(self) -> ScalingPolicy:
+        """What the built-in scaler is asked for."""
+        return ScalingPolicy(
+            minimum=self.scaler_min,
+            maximum=self.scaler_max,
+            target_seconds=self.scaler_target_refresh_seconds,
+            stabilisation_seconds=self.scaler_stabilisation_seconds,
+        )

@@ -11,6 +11,8 @@ from ance.data.texts import Texts
 from ance.errors import AnceError
 from ance.model.encoding import EncodingStopped
 from ance.runtime.contracts import EncodeTask, Part, RunConfig
+from ance.runtime.health import Health
+from ance.runtime.kubernetes.deletion_cost import TellBusy, untold
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.queue import TaskQueue
@@ -37,6 +39,9 @@ class Inferencer:
         encoders: Encoders,
         metrics: InferencerMetrics,
         shutdown: Shutdown,
+        *,
+        health: Health | None = None,
+        tell_busy: TellBusy = untold,
     ) -> None:
         self._config = config
         self._dataset = dataset
@@ -45,11 +50,16 @@ class Inferencer:
         self._encoders = encoders
         self._metrics = metrics
         self._shutdown = shutdown
+        self._health = health or Health()
+        self._tell_busy = tell_busy
 
     def run(self) -> None:
         """Work until shutdown is requested. A task in hand is then handed back at once."""
+        self._health.ready()
         while not self._shutdown.requested:
+            self._health.beat()
             lease = self._queue.take(BLOCK_SECONDS)
+            self._tell_busy(lease is not None)
             if lease is not None:
                 self._handle(lease)
         self._queue.leave()
@@ -58,6 +68,8 @@ class Inferencer:
         task = lease.task
         started = time.perf_counter()
         self._metrics.busy.set(1)
+        if lease.attempt > 1:
+            self._metrics.redelivered.inc()
         try:
             with lease:
                 result = self._stored(task) or self._encode(task, lease)
@@ -71,6 +83,7 @@ class Inferencer:
             outcome = "failed"
         seconds = time.perf_counter() - started
         self._metrics.busy.set(0)
+        self._metrics.busy_seconds.inc(seconds)
         self._metrics.tasks.labels(result=outcome).inc()
         self._metrics.task_duration_seconds.observe(seconds)
         log.info("task %s", outcome, extra={"task": task.id, "seconds": round(seconds, 3)})
@@ -90,14 +103,16 @@ class Inferencer:
         """Encode and store the rows of a task. Stops between batches: on shutdown, a lost lease, a cancelled task."""
         started = time.perf_counter()
         texts, max_tokens = self._texts(task.part)
-        encoder = self._encoders.get(task.checkpoint_uri, task.checkpoint_sha256)
+        with self._health.long_work():
+            encoder = self._encoders.get(task.checkpoint_uri, task.checkpoint_sha256)
         vectors = encoder.encode_rows(
             texts.tokens,
             task.start,
             task.stop,
             max_tokens,
-            should_stop=lambda: self._shutdown.requested or lease.interrupted,
+            should_stop=self._health.beating(lambda: self._shutdown.requested or lease.interrupted),
             on_batch=self._count_batch,
+            on_out_of_memory=self._metrics.oom_retries.inc,
         )
         data = npy_bytes(vectors)
         if not self._store.write_new(task.output_uri, data):

@@ -4,14 +4,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ance.data.dataset import Dataset
-from ance.negatives.mined import MinedNegatives, mine, ranking_depth
-from ance.retrieval.bm25 import BM25
+from ance.negatives.mined import MinedNegatives
 from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import Kind, RunConfig
 from ance.runtime.layout import RunLayout, manifest_of
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.store import Store
+from ance.training.bm25_mining import mine_bm25
 
 log = get_logger(__name__)
 
@@ -23,10 +23,7 @@ def bm25_negatives(
     prefix = layout.bm25_negatives
     if not store.exists(manifest_of(prefix)):
         log.info("mining BM25 negatives")
-        bm25 = BM25.build(dataset.passages.full_texts())
-        depth = ranking_depth(dataset.qrels("train"), config.negatives)
-        ids, scores = bm25.search(list(dataset.queries("train").full_texts()), depth)
-        mined = mine(ids, scores, dataset.qrels("train"), config.negatives, step=0)
+        mined = mine_bm25(dataset, config.negatives)
         with TemporaryDirectory(dir=cache) as folder:
             mined.save(Path(folder))
             publish(

@@ -1,7 +1,6 @@
 """The loop of the trainer: warm-up, then ANCE, checkpoints on the way, resumable at every one of them."""
 
-import time
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
@@ -11,7 +10,10 @@ from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
 from ance.runtime.contracts import RunConfig
 from ance.runtime.feed import CheckpointServer
+from ance.runtime.health import Health
+from ance.runtime.kubernetes.events import Announce, unheard
 from ance.runtime.lease import RunLease
+from ance.runtime.left_behind import LeftBehind, unless
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.process import limit_threads
@@ -21,14 +23,21 @@ from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
 from ance.training.schedule import learning_rate
 from ance.training.state import TrainerState
-from ance.training.step import StepResult, TrainingStep, TrainingTexts
+from ance.training.step import NonFiniteLoss, StepResult, TrainingStep, TrainingTexts
 from services.trainer.checkpoints import Checkpoints, Restored
 from services.trainer.negative_supply import NegativeSupply, Supply
 from services.trainer.series import Series
 from services.trainer.settings import TrainerSettings
 from services.trainer.stages import Stage, stages
+from services.trainer.step_record import record, show
 
 log = get_logger(__name__)
+
+NONFINITE_STEPS = 3
+"""So many steps in a row without a finite loss mean that the model has diverged. A single one is left out, as loss
+scaling does it: the weights are as they were, and the next batch is another."""
+SAVING_SHARE = 0.6
+"""Of the grace period: the rest is for noticing the signal, for what hangs, and for leaving in order."""
 
 
 class TrainingInterrupted(Exception):
@@ -50,6 +59,9 @@ class Trainer:
         lease: RunLease,
         metrics: TrainerMetrics,
         shutdown: Shutdown,
+        *,
+        health: Health | None = None,
+        announce: Announce = unheard,
     ) -> None:
         self._config = config
         self._settings = settings
@@ -60,7 +72,10 @@ class Trainer:
         self._lease = lease
         self._metrics = metrics
         self._shutdown = shutdown
+        self._health = health or Health()
+        self._announce = announce
         self._dataset = dataset
+        self._nonfinite = 0  # steps left out in a row
         self._batches = TrainingBatches(dataset.qrels("train"), config.training)
         self._texts = TrainingTexts(
             queries=dataset.queries("train").tokens,
@@ -77,8 +92,10 @@ class Trainer:
             TrainingInterrupted: told to stop; after a shutdown request the state is saved.
         """
         self._metrics.total_steps.set(self._config.training.total_steps)
-        restored = self._checkpoints.newest()
-        model = self._start() if restored is None else self._resume(restored)
+        self._metrics.checkpoint_interval_steps.set(self._config.training.checkpoint_steps)
+        with self._health.long_work():
+            restored = self._checkpoints.newest()
+            model = self._start() if restored is None else self._resume(restored)
         step = 0 if restored is None else restored.ref.step
         self._series.resume(step)
         for stage in stages(self._config.training):
@@ -115,7 +132,7 @@ class Trainer:
         self._metrics.set_stage(stage.name)
         if stage.config.negatives == "ance":
             limit_threads(self._settings.threads)  # from here on encoders need their share
-        self._supply.start(stage)
+        self._interruptibly(lambda: self._supply.start(stage))
         optimiser = build_optimiser(model, training, stage.config.learning_rate)
         if restored is not None and restored.continues(stage):
             restored.load_optimiser(optimiser)
@@ -127,55 +144,67 @@ class Trainer:
             supply = None if self._stopping() else self._supply.for_step(stage, step)
             if supply is None:
                 if step > saved and not self._lease.lost.is_set():
-                    self._save(model, optimiser, stage, step)
+                    self._save_last(model, optimiser, stage, step)
                 raise TrainingInterrupted(f"at step {step}")
+            result = self._step(stepper, stage, step, supply)
+            step += 1
+            if result is not None:
+                self._record(stage, step, result, supply)
+            if step % training.checkpoint_steps == 0 or step == stage.last:
+                self._save(model, optimiser, stage, step)
+                saved = step
+
+    def _step(self, stepper: TrainingStep, stage: Stage, step: int, supply: Supply) -> StepResult | None:
+        """Make optimiser step number `step`; None where it was left out because its loss was not finite.
+
+        Raises:
+            NonFiniteLoss: for the last of `NONFINITE_STEPS` in a row.
+        """
+        try:
             result = stepper.run(
                 step,
                 self._batches.batch(step, supply.source),
                 loss=stage.config.loss,
                 learning_rate=learning_rate(stage.config, step - stage.first),
             )
-            step += 1
-            self._record(stage, step, result, supply)
-            if step % training.checkpoint_steps == 0 or step == stage.last:
-                self._save(model, optimiser, stage, step)
-                saved = step
+        except NonFiniteLoss as error:
+            self._metrics.nonfinite.inc()
+            self._nonfinite += 1
+            if self._nonfinite == NONFINITE_STEPS:
+                raise
+            log.error("step left out: %s", error, extra={"step": step + 1})
+            return None
+        self._nonfinite = 0
+        return result
 
     def _save(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
         state = TrainerState(step=step, stage=stage.name, negatives_step=self._supply.version)
         self._series.flush(step)
-        self._checkpoints.publish(model, optimiser, state)
+        with self._health.long_work():
+            self._checkpoints.publish(model, optimiser, state)
+        self._announce("CheckpointPublished", f"checkpoint of step {step} ({stage.name})")
+
+    def _save_last(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
+        """Save in time to release the lease before SIGKILL. What is not whole by then was never there."""
+        budget = SAVING_SHARE * self._settings.grace_seconds
+        try:
+            unless(lambda: self._shutdown.seconds_ago > budget, lambda: self._save(model, optimiser, stage, step))
+        except LeftBehind:
+            log.warning("no time to save, the steps since the last checkpoint are lost", extra={"step": step})
+
+    def _interruptibly(self, work: Callable[[], None]) -> None:
+        """Do work that asks nobody whether to stop. Nothing is lost by leaving it."""
+        try:
+            unless(self._stopping, work)
+        except LeftBehind:
+            raise TrainingInterrupted("before the first step of a stage") from None
 
     def _stopping(self) -> bool:
+        self._health.beat()
         return self._shutdown.requested or self._lease.lost.is_set()
 
     def _record(self, stage: Stage, step: int, result: StepResult, supply: Supply) -> None:
         """Show the step in the metrics and keep it in the run's series."""
-        gap, gap_seconds = supply.async_gap(step), supply.async_gap_seconds()
         self._feed.set_step(step)
-        self._metrics.observe_step(
-            step=step,
-            loss=result.loss,
-            learning_rate=result.learning_rate,
-            seconds=result.seconds,
-            tokens=result.tokens,
-        )
-        record: dict[str, Any] = {
-            "step": step,
-            "stage": stage.name,
-            "time": round(time.time(), 3),
-            "seconds": round(result.seconds, 4),
-            "loss": result.loss,
-            "learning_rate": result.learning_rate,
-            "async_gap": gap,
-            "async_gap_seconds": gap_seconds,
-        }
-        if step % self._config.training.gradient_norm_steps == 0:
-            for group, norm in result.gradient_norms.items():
-                self._metrics.gradient_norm.labels(group=group).set(norm)
-            record["gradient_norms"] = result.gradient_norms
-        if gap is not None and gap_seconds is not None and supply.version is not None:
-            self._metrics.async_gap_steps.set(gap)
-            self._metrics.async_gap_seconds.set(gap_seconds)
-            self._metrics.negatives_checkpoint_step.set(supply.version.step)
-        self._series.add(record)
+        show(self._metrics, stage, step, result, supply)
+        self._series.add(record(stage, step, result, supply))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ance.data.dataset import Dataset
 from ance.negatives.mined import MinedNegatives
-from ance.negatives.sources import ListedNegatives, NegativeSource, RandomNegatives
+from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
 from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
@@ -70,6 +70,10 @@ class NegativeSupply:
                 self._current = Supply(self._random)
             case "bm25":
                 self._current = Supply(self._listed(self._bm25()))
+            case "bm25+random":
+                self._current = Supply(MixedNegatives([self._listed(self._bm25()), self._random]))
+            case "in_batch":
+                self._current = Supply(NoNegatives())
             case "ance":
                 self._current = None
 

@@ -2,10 +2,10 @@
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from ance.runtime.settings import ServiceSettings
+from ance.runtime.settings import LeaderSettings
 
 
-class TrainerSettings(ServiceSettings):
+class TrainerSettings(LeaderSettings):
     """Environment of the trainer process (prefix ANCE_)."""
 
     feed_port: NonNegativeInt = 9100
@@ -16,5 +16,5 @@ class TrainerSettings(ServiceSettings):
     """CPU threads while no encoder competes for them, before the first refresh (unset: as `threads`)."""
     negatives_poll_seconds: PositiveFloat = 2.0
     """How often a thread beside training looks for newer negatives."""
-    leader_seconds: PositiveFloat = 15.0
-    """A trainer that has been silent this long may be replaced by another."""
+    grace_seconds: PositiveFloat = 120.0
+    """Time between SIGTERM and SIGKILL: on Kubernetes the pod's terminationGracePeriodSeconds."""

@@ -2,8 +2,11 @@ import pytest
 from redis import Redis
 
 from ance.runtime.shutdown import Shutdown
+from tests.kubernetes_api.fixtures import api, cluster
 from tests.services.conftest import NewRun
 from tests.services.indexer.passes import Pass
+
+__all__ = ["api", "cluster", "under_way"]
 
 
 @pytest.fixture

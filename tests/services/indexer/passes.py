@@ -16,6 +16,7 @@ from ance.runtime.contracts import ArtifactRef, EncodeTask, Part
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.queue import TaskQueue
+from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shutdown import Shutdown
 from services.indexer.collector import Collector
 from services.indexer.plan import plan, rows_of
@@ -87,7 +88,7 @@ class Pass:
 
     def __post_init__(self) -> None:
         self.queue = self.as_worker("leader")
-        self.lease = RunLease(self.client, f"{self.run.config.run}/indexer", "test")
+        self.lease = RunLease(RedisLease(self.client, f"{self.run.config.run}/indexer", "test"))
         settings = IndexerSettings.model_validate(self.run.settings(reconcile_seconds=RECONCILE_SECONDS))
         self.collector = Collector(self.run.store, self.queue, self.lease, settings, self.metrics, self.shutdown)
         self.refresh = Refresh(

@@ -14,6 +14,7 @@ from ance.runtime.contracts import ArtifactRef, Part
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.layout import Pointer, manifest_of
 from ance.runtime.lease import RunLease
+from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shutdown import Shutdown
 from services.indexer.loop import Indexer
 from tests.services.conftest import NewRun
@@ -123,7 +124,7 @@ def test_a_leader_of_a_flushed_redis_leads_under_a_higher_token(
 
 
 def test_a_stand_by_leads_nothing_and_leaves_on_shutdown(under_way: Pass) -> None:
-    active = RunLease(under_way.client, f"{under_way.run.config.run}/indexer", "active")
+    active = RunLease(RedisLease(under_way.client, f"{under_way.run.config.run}/indexer", "active"))
     active.acquire()
     announce(under_way, 20)
     try:

@@ -13,8 +13,10 @@ from redis import Redis
 from ance.model.bi_encoder import BiEncoder
 from ance.runtime.artifacts import fetch
 from ance.runtime.feed import CheckpointServer
+from ance.runtime.health import Health
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shutdown import Shutdown
 from services.trainer.bm25_negatives import bm25_negatives
 from services.trainer.checkpoints import Checkpoints
@@ -43,11 +45,13 @@ class ObservedSeries(Series):
 class TrainerProcess:
     """All that one trainer process has. `run` is its life."""
 
-    def __init__(self, run: ServiceRun, client: Redis, shutdown: Shutdown) -> None:
+    def __init__(self, run: ServiceRun, client: Redis, shutdown: Shutdown, **settings_values: object) -> None:
         config, store, layout = run.config, run.store, run.layout
         self.run_under_test = run
         self.metrics = TrainerMetrics()
-        self.lease = RunLease(client, f"{config.run}/trainer", "test")
+        self.health = Health()
+        self.announced: list[tuple[str, str]] = []
+        self.lease = RunLease(RedisLease(client, f"{config.run}/trainer", "test"))
         self.feed = CheckpointServer(0, config.run)
         self.fresh = FreshNegatives(store, layout, run.cache, POLL_SECONDS)
         mined = partial(bm25_negatives, store, layout, config, run.dataset, self.lease, run.cache)
@@ -61,7 +65,7 @@ class TrainerProcess:
         )
         checkpoints = Checkpoints(store, layout, config, self.feed, self.metrics, self.lease, run.cache)
         self.series = ObservedSeries(store, layout)
-        settings = TrainerSettings.model_validate(run.settings())
+        settings = TrainerSettings.model_validate(run.settings(**settings_values))
         self.trainer = Trainer(
             config,
             settings,
@@ -73,13 +77,15 @@ class TrainerProcess:
             self.lease,
             self.metrics,
             shutdown,
+            health=self.health,
+            announce=lambda reason, note: self.announced.append((reason, note)),
         )
 
     def run(self, after_step: AfterStep = lambda step: None) -> None:
         """Train until the end of the run, or until told to stop."""
         self.series.after_step = after_step
         newest = self.run_under_test.store.read_pointer(self.run_under_test.layout.pointer("checkpoint"))
-        self.lease.acquire(newest.fencing_token if newest else 0)
+        self.lease.acquire(lambda: newest.fencing_token if newest else 0)
         try:
             with self.fresh:
                 self.trainer.run()

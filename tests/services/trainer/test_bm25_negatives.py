@@ -10,6 +10,7 @@ from ance.retrieval.bm25 import BM25
 from ance.runtime.artifacts import read_manifest
 from ance.runtime.layout import manifest_of
 from ance.runtime.lease import RunLease
+from ance.runtime.redis_lease import RedisLease
 from services.trainer.bm25_negatives import bm25_negatives
 from tests.services.conftest import NewRun
 from tests.system.tiny import TRAIN
@@ -19,7 +20,7 @@ def test_they_are_mined_once_and_read_from_the_store_after_that(
     new_run: NewRun, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = new_run()
-    lease = RunLease(client, f"{run.config.run}/trainer", "test")
+    lease = RunLease(RedisLease(client, f"{run.config.run}/trainer", "test"))
     arguments = (run.store, run.layout, run.config, run.dataset, lease, run.cache)
     mined = bm25_negatives(*arguments)
     assert mined.negatives.shape == (TRAIN, 5)

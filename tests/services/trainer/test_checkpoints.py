@@ -10,6 +10,7 @@ from ance.runtime.artifacts import CorruptArtifact, read_manifest
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.redis_lease import RedisLease
 from ance.training.state import TrainerState
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.stages import stages
@@ -18,7 +19,7 @@ from tests.services.service_run import ServiceRun
 
 
 def checkpoints(run: ServiceRun, client: Redis) -> Checkpoints:
-    lease = RunLease(client, f"{run.config.run}/trainer", "test")
+    lease = RunLease(RedisLease(client, f"{run.config.run}/trainer", "test"))
     feed = CheckpointServer(0, run.config.run)
     return Checkpoints(run.store, run.layout, run.config, feed, TrainerMetrics(), lease, run.cache)
 

@@ -95,6 +95,26 @@ def test_random_and_bm25_negatives_come_from_no_index(desk: Desk) -> None:
     assert given is not None and drawn(given) == {200}
 
 
+def test_bm25_and_random_negatives_can_be_mixed(desk: Desk) -> None:
+    supply, mixed = desk.supply(), stage("bm25+random", first=0, last=20)
+    supply.start(mixed)
+    given = supply.for_step(mixed, 0)
+    assert given is not None and supply.version is None and desk.mined == [1]
+    rows = given.source.negatives(np.tile(ROWS, 10), 2, np.random.default_rng(0))
+    assert ((rows == 200).sum(axis=1) == 1).all(), "one of two is BM25's, the other any passage"
+    assert len(np.unique(rows)) > 20
+
+
+def test_a_stage_on_negatives_of_the_batch_draws_none(desk: Desk) -> None:
+    supply = desk.supply()
+    config = StageConfig(steps=20, learning_rate=1e-3, negatives="in_batch", loss="in_batch")
+    alone = Stage("warmup", config, 0, 20)
+    supply.start(alone)
+    given = supply.for_step(alone, 0)
+    assert given is not None and desk.mined == []
+    assert given.source.negatives(np.arange(4), 3, np.random.default_rng(0)).shape == (4, 0)
+
+
 def test_a_newer_version_is_taken_at_the_next_step(desk: Desk) -> None:
     supply, ance = desk.supply(), stage("ance")
     supply.start(ance)

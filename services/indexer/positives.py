@@ -1,0 +1,30 @@
+"""The vectors of the training queries' positives, picked out of the shards as they pass, for look-ahead negatives."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ance.data.qrels import Qrels
+
+
+class PositiveVectors:
+    """One positive of each training query, the first that it may be trained with.
+
+    Args:
+        qrels: judgements of the training split.
+        min_grade: least grade of a positive that is trained with.
+    """
+
+    def __init__(self, qrels: Qrels, min_grade: int) -> None:
+        padded = qrels.padded_positives(np.arange(qrels.queries), min_grade)
+        none = np.full((qrels.queries, 1), -1, np.int64)
+        self.rows: NDArray[np.int64] = np.concatenate([padded, none], axis=1)[:, 0]
+        """Passage row of each query's positive, int64 [Q], -1 where it has none."""
+        self.vectors: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        """float32 [Q, D] once every passage was added; zeros where a query has no positive."""
+
+    def add(self, vectors: NDArray[np.float32], first_row: int) -> None:
+        """Take what is needed of the passages [first_row, first_row + n), float32 [n, D]."""
+        if not self.vectors.size:
+            self.vectors = np.zeros((len(self.rows), vectors.shape[1]), np.float32)
+        here = (self.rows >= first_row) & (self.rows < first_row + len(vectors))
+        self.vectors[here] = vectors[self.rows[here] - first_row]
