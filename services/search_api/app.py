@@ -1,102 +1,86 @@
-"""The HTTP application: the endpoints, and the lifespan of the follower and the worker behind them."""
+"""The HTTP application: the endpoints, and the layers that every request goes through."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from ance import __version__
 from ance.runtime.metrics import SearchMetrics
 from ance.runtime.run import OpenRun
-from services.search_api import problems
-from services.search_api.models import SearchRequest, SearchResponse
-from services.search_api.search import Searcher
+from services.search_api.routes import cohere, documents, health, indexes, latency, openai, search, tei, training
+from services.search_api.routes.pages import page_paths, serve_pages
+from services.search_api.service import SearchService
 from services.search_api.settings import SearchSettings
-from services.search_api.swap import IndexFollower
+from services.search_api.web import problems
+from services.search_api.web.guard import Guard
+from services.search_api.web.intake import Intake
+from services.search_api.web.keys import KeyFile
+from services.search_api.web.openapi import declare_keys
+from services.search_api.web.telemetry import PROBES, Telemetry
 
-VERSION_HEADER = "X-Ance-Index-Version"
-DENSE = "dense"
+BEAT_SECONDS = 1.0
 
 
-def create_app(run: OpenRun[SearchSettings], metrics: SearchMetrics, draining: Callable[[], bool]) -> FastAPI:
+def create_app(
+    run: OpenRun[SearchSettings],
+    metrics: SearchMetrics,
+    draining: Callable[[], bool],
+    beat: Callable[[], object] = lambda: None,
+) -> FastAPI:
     """The search service of one run.
 
     Args:
         draining: whether the process is about to end: /readyz then says no; requests are still answered.
+        beat: called every second from the event loop: it is not stuck.
+
+    Raises:
+        AnceError: the file of API keys cannot be used.
     """
-    follower = IndexFollower(run, metrics)
-    searcher = Searcher(run.config.model.max_query_tokens, metrics)
+    settings = run.settings
+    service = SearchService(run, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        follower.start()
-        yield
-        await asyncio.to_thread(follower.stop)
-        searcher.close()
+        async with service.running(), beating(beat):
+            yield
 
-    app = FastAPI(title="ANCE search", version=__version__, lifespan=lifespan)
+    # The pages of /docs would load their scripts from elsewhere.
+    app = FastAPI(title="ANCE search", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(app)
+    topics = (search, documents, indexes, latency, training, openai, tei, cohere)
+    for router in (*(topic.router(service) for topic in topics), health.router(service, draining)):
+        app.include_router(router)
+    serve_pages(app)
 
-    @app.middleware("http")
-    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        if not request.url.path.startswith("/v1/"):
-            return await call_next(request)
-        started = time.perf_counter()
-        code = HTTPStatus.INTERNAL_SERVER_ERROR.value
-        try:
-            response = await call_next(request)
-            code = response.status_code
-            return response
-        finally:
-            metrics.requests.labels(mode=DENSE, code=str(code)).inc()
-            metrics.request_duration_seconds.labels(mode=DENSE).observe(time.perf_counter() - started)
-
-    @app.post(
-        "/v1/search",
-        responses=problems.documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
-    )
-    async def search(body: SearchRequest, response: Response) -> SearchResponse:
-        """The passages nearest to each query in the newest index."""
-        if follower.current is None:
-            raise problems.ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                problems.NO_INDEX,
-                "No index is loaded yet; retry when /readyz says so.",
-                headers={"Retry-After": "5"},
-            )
-        answer = await searcher.submit(follower.current, body.texts, body.top_k)
-        response.headers[VERSION_HEADER] = str(answer.index.version)
-        return answer
-
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", responses=problems.documented(HTTPStatus.SERVICE_UNAVAILABLE))
-    async def readyz() -> dict[str, str]:
-        """An index is loaded and the process is not about to end."""
-        if draining():
-            raise problems.ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE, problems.DRAINING, "The service is shutting down."
-            )
-        if follower.current is None:
-            raise problems.ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, problems.NO_INDEX, "No index is loaded yet.")
-        return {"status": "ready"}
-
-    @app.get("/version")
-    async def version() -> dict[str, str | int | None]:
-        """Of the software, and of the index that it serves."""
-        snapshot = follower.current
-        return {
-            "version": __version__,
-            "run": run.config.run,
-            "index": None if snapshot is None else snapshot.step,
-        }
-
+    # The one added last is the outermost.
+    app.add_middleware(Intake, settings=settings)
+    if settings.api_keys_file is not None:
+        open_paths = PROBES | page_paths()
+        app.add_middleware(Guard, keys=KeyFile(settings.api_keys_file), open_paths=open_paths)
+        declare_keys(app, open_paths)
+    if settings.cors_origins:
+        origins = [origin.strip() for origin in settings.cors_origins.split(",")]
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+    app.add_middleware(Telemetry, metrics=metrics, log_queries=settings.log_queries)
     return app
+
+
+@asynccontextmanager
+async def beating(beat: Callable[[], object]) -> AsyncIterator[None]:
+    """Call `beat` every second in the block."""
+
+    async def forever() -> None:
+        while True:
+            beat()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    task = asyncio.create_task(forever())
+    try:
+        yield
+    finally:
+        task.cancel()

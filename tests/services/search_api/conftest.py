@@ -36,3 +36,17 @@ def live(run: TinyRun, metrics: SearchMetrics) -> Iterator[Live]:
     """The service of `run` on a loopback port, looking at the pointer every 20 ms."""
     with serving(lambda draining: create_app(run.open(poll_seconds=0.02), metrics, draining)) as live:
         yield live
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory, fresh: TinyRun) -> Iterator[tuple[Live, TinyRun]]:
+    """A service that has all it can have: versions 1 and 2, BM25, a reranker. Tests only read from it."""
+    run = fresh.copy(tmp_path_factory.mktemp("ready"))
+    run.publish(1)
+    run.publish_reranker(1)
+    with serving(lambda draining: create_app(run.open(poll_seconds=0.02), SearchMetrics(), draining)) as live:
+        live.wait_for_version(1)
+        run.publish(2)
+        live.wait_for_version(2)
+        live.wait_for_modes()
+        yield live, run

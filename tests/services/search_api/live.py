@@ -27,6 +27,10 @@ class Live:
         """Return once the service serves this version."""
         self.wait_until(lambda: self.client.get("/version").json()["index"] == step)
 
+    def wait_for_modes(self) -> None:
+        """Return once BM25 and the reranker are there, too."""
+        self.wait_until(lambda: self.client.get("/v1/search?q=red&mode=rerank").status_code == 200)
+
     @staticmethod
     def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         deadline = time.monotonic() + seconds

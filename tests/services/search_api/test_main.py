@@ -41,9 +41,30 @@ def test_the_process_serves_searches_and_metrics_and_leaves_on_sigterm(run: Tiny
         Live.wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), seconds=90)
         response = httpx.post(f"http://127.0.0.1:{port}/v1/search", json={"query": "red", "top_k": 3})
         assert len(response.json()["results"][0]["hits"]) == 3
-        assert "ance_search_index_step 1.0" in httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text
+        assert answers(f"http://127.0.0.1:{metrics_port}/livez")
+        assert 'ance_search_index_step{run="tiny"} 1.0' in httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text
     finally:
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in log and '"level": "warning"' not in log
+
+
+def test_a_process_whose_run_does_not_exist_yet_is_alive_and_not_ready(run: TinyRun) -> None:
+    port, metrics_port = free_port(), free_port()
+    process = start(
+        run,
+        ANCE_RUN="later",
+        ANCE_RUN_WAIT_SECONDS="600",
+        ANCE_HOST="127.0.0.1",
+        ANCE_PORT=port,
+        ANCE_METRICS_PORT=metrics_port,
+    )
+    try:
+        Live.wait_until(lambda: answers(f"http://127.0.0.1:{metrics_port}/startupz"), seconds=90)
+        assert answers(f"http://127.0.0.1:{metrics_port}/livez")
+        assert not answers(f"http://127.0.0.1:{port}/readyz")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 143

@@ -9,8 +9,8 @@ from ance.errors import AnceError
 from ance.runtime.metrics import SearchMetrics
 from ance.runtime.shutdown import Shutdown
 from services.search_api.app import create_app
-from services.search_api.problems import DRAINING
 from services.search_api.server import listen
+from services.search_api.web.problems import DRAINING
 from tests.services.search_api.live import serving
 from tests.services.search_api.tiny_run import TinyRun
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ance.data.sources.beir import Beir
 from ance.data.tokenizer import Tokenizer
 from ance.model.bi_encoder import BiEncoder
 from ance.model.config import ModelConfig
+from ance.model.cross_encoder import CrossEncoder
 from ance.model.encoding import TextEncoder
 from ance.retrieval.index import IndexBuilder
 from ance.runtime.artifacts import publish
@@ -50,7 +51,10 @@ PASSAGES = {
     f"p{n}": (first.title(), f"the {second} {first}")
     for n, (first, second) in enumerate(itertools.permutations(WORDS[:8], 2))
 }
-QUERIES = {"q0": "fast red", "q1": "slow green cat", "q2": "large house"}
+PAIRS = itertools.islice(itertools.permutations(WORDS[8:], 2), 37)
+QUERIES = dict(
+    zip((f"q{n}" for n in range(40)), ["fast red", "slow green cat", "large house", *map(" ".join, PAIRS)], strict=True)
+)
 
 Vectors = NDArray[np.float32]
 
@@ -150,6 +154,7 @@ class TinyRun:
         dataset: str = "tiny",
         change: Callable[[Vectors], Vectors] = lambda vectors: vectors,
         damage: Callable[[Path], None] = lambda folder: None,
+        dev: Mapping[str, float] | None = None,
     ) -> ArtifactRef:
         """The index of all passages under a checkpoint as the indexer publishes it, or changed or damaged."""
         step = checkpoint.step if step is None else step
@@ -171,13 +176,28 @@ class TinyRun:
             run_id="tiny",
             step=step,
             parents={"checkpoint": checkpoint.manifest_sha256},
-            stats={"checkpoint": checkpoint.model_dump(mode="json"), "dataset": dataset},
+            stats={"checkpoint": checkpoint.model_dump(mode="json"), "dataset": dataset, "dev": dict(dev or {})},
             pointer=self.layout.pointer("index"),
         )
 
     def publish(self, step: int) -> ArtifactRef:
         """A whole version."""
         return self.publish_index(self.publish_checkpoint(step))
+
+    def publish_reranker(self, step: int) -> ArtifactRef:
+        """A cross-encoder that nobody has trained, with its head drawn with the step as the seed."""
+        torch.manual_seed(step)
+        staging = self.folder / f"reranker-{step}"
+        CrossEncoder.start(self.config.model.name_or_path, max_tokens=32).save(staging)
+        return publish(
+            self.store,
+            self.layout.reranker(step),
+            staging,
+            kind=Kind.RERANKER,
+            run_id="tiny",
+            step=step,
+            pointer=self.layout.pointer("reranker"),
+        )
 
     def expected(self, step: int, query: str, top_k: int) -> list[tuple[str, float]]:
         """Ids and scores of the best passages by exact search with a version's checkpoint, best first."""

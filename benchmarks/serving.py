@@ -1,0 +1,232 @@
+"""A search service for benchmarks: a real run of a real encoder, the service as a process, closed-loop clients."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from ance.cli.demo import DATASET
+from ance.cli.prepare import prepare_dataset
+from ance.cli.stack import LOCAL, free_port
+from ance.data.dataset import Dataset
+from ance.model.bi_encoder import BiEncoder
+from ance.model.cross_encoder import CrossEncoder
+from ance.model.encoding import TextEncoder
+from ance.retrieval.index import IndexBuilder
+from ance.runtime.artifacts import fetch, publish
+from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
+from ance.runtime.layout import RunLayout
+from ance.runtime.store import Store
+from benchmarks.negatives import DEMO, load_config
+
+START_SECONDS = 300.0
+SETTINGS = {"model.max_passage_tokens": "128"}
+
+
+@dataclass
+class ServedRun:
+    """A store with a data set and a run, to publish versions into and to serve from."""
+
+    config: RunConfig
+    store: Store
+    folder: Path
+    layout: RunLayout = field(init=False)
+    dataset: Dataset = field(init=False)
+    model: BiEncoder = field(init=False)
+    vectors: NDArray[np.float32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.layout = RunLayout(self.config.run)
+        self.dataset = Dataset.open(fetch(self.store, self.layout.dataset(self.config.dataset), self.folder))
+        self.model = BiEncoder.start(self.config.model)
+        self.vectors = self._encode()
+
+    def _encode(self) -> NDArray[np.float32]:
+        tokens = self.dataset.passages.tokens
+        encoder = TextEncoder(self.model, self.dataset.special)
+        return encoder.encode_rows(tokens, 0, len(tokens), self.config.model.max_passage_tokens)
+
+    def publish(self, step: int, *, scale: float = 1.0) -> None:
+        """A version: its checkpoint, and its index with vectors times `scale`, by which its scores are known."""
+        checkpoint = self._publish(Kind.CHECKPOINT, step, "checkpoint", self.model.save)
+
+        def write(folder: Path) -> None:
+            builder = IndexBuilder(self.config.index.factory, self.vectors.shape[1], len(self.vectors))
+            builder.add(self.vectors * np.float32(scale), np.arange(len(self.vectors), dtype=np.int64))
+            builder.finish(folder)
+
+        stats = {"checkpoint": checkpoint.model_dump(mode="json"), "dataset": self.config.dataset}
+        self._publish(Kind.INDEX, step, "index", write, stats)
+
+    def publish_reranker(self) -> None:
+        """A cross-encoder from the start model: untrained, but as slow as a trained one."""
+        model = self.config.model
+        cross_encoder = CrossEncoder.start(model.name_or_path, model.layers)
+        self._publish(Kind.RERANKER, 1, "reranker", cross_encoder.save)
+
+    def _publish(
+        self,
+        kind: Kind,
+        step: int,
+        pointer: str,
+        write: Callable[[Path], None],
+        stats: Mapping[str, object] | None = None,
+    ) -> ArtifactRef:
+        staging = Path(tempfile.mkdtemp(dir=self.folder)) / pointer
+        write(staging)
+        return publish(
+            self.store,
+            self.layout.version(kind, step),
+            staging,
+            kind=kind,
+            run_id=self.config.run,
+            step=step,
+            stats=stats,
+            pointer=f"{self.layout.root}/latest/{pointer}.json",
+        )
+
+    def queries(self, split: str = "test") -> list[str]:
+        """Texts of a split's queries."""
+        return [document["text"] for document in self.dataset.queries(split).documents]
+
+
+@contextmanager
+def served_run(dataset: str = DATASET) -> Iterator[ServedRun]:
+    """A run of the demo's configuration over a data set, in a temporary folder."""
+    config = load_config(DEMO, SETTINGS)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        url = f"file://{folder / 'store'}"
+        prepare_dataset(dataset, url, config.model.name_or_path, name=config.dataset)
+        store = Store.open(url)
+        store.write_new(RunLayout(config.run).run_yaml, yaml.safe_dump(config.model_dump(mode="json")).encode())
+        yield ServedRun(config, store, folder)
+
+
+@contextmanager
+def service(run: ServedRun, *, threads: int, **environment: str) -> Iterator[tuple[str, int]]:
+    """The search service of the run as a process: its URL and its process id, once it is ready."""
+    port = free_port()
+    own = {
+        "ANCE_STORE": run.store.url,
+        "ANCE_RUN": run.config.run,
+        "ANCE_HOST": LOCAL,
+        "ANCE_PORT": str(port),
+        "ANCE_METRICS_PORT": "0",
+        "ANCE_CACHE_DIR": str(run.folder / "cache"),
+        "ANCE_POLL_SECONDS": "0.5",
+        "ANCE_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+    }
+    with started([sys.executable, "-m", "services.search_api"], own | environment) as process:
+        url = f"http://{LOCAL}:{port}"
+        wait_for(f"{url}/readyz", process)
+        yield url, process.pid
+
+
+@contextmanager
+def started(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended with the block."""
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once the URL answers with 200."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended with {process.returncode} before it was ready")
+        with suppress(httpx.TransportError):
+            if httpx.get(url).status_code == 200:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"{url} was not ready after {START_SECONDS:.0f} s")
+
+
+@dataclass
+class Load:
+    """What closed-loop clients saw."""
+
+    seconds: list[float] = field(default_factory=list)
+    finished_at: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    wall_seconds: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second."""
+        return len(self.seconds) / self.wall_seconds
+
+    def quantile(self, q: float, during: Callable[[float], bool] = lambda _: True) -> float:
+        """Of the seconds of requests that finished at such times."""
+        chosen = [seconds for seconds, at in zip(self.seconds, self.finished_at, strict=True) if during(at)]
+        return float(np.quantile(chosen, q)) if chosen else float("nan")
+
+
+def closed_loop(
+    url: str,
+    bodies: Sequence[dict[str, object]],
+    *,
+    clients: int,
+    seconds: float,
+    check: Callable[[dict[str, object], httpx.Response], str] = lambda body, response: "",
+) -> Load:
+    """Clients that each ask again as soon as they are answered.
+
+    Args:
+        check: says what is wrong with an answer, nothing if it is right.
+    """
+    load, lock = Load(), threading.Lock()
+    began = time.perf_counter()
+
+    def ask(number: int) -> None:
+        with httpx.Client(timeout=60) as client:
+            turn = number
+            while time.perf_counter() - began < seconds:
+                body = bodies[turn % len(bodies)]
+                turn += clients
+                asked = time.perf_counter()
+                try:
+                    response = client.post(url, json=body)
+                    problem = check(body, response) if response.status_code == 200 else str(response.status_code)
+                except httpx.HTTPError as error:
+                    problem = type(error).__name__
+                now = time.perf_counter()
+                with lock:
+                    load.seconds.append(now - asked)
+                    load.finished_at.append(now - began)
+                    if problem:
+                        load.failures.append(problem)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    load.wall_seconds = time.perf_counter() - began
+    return load
+
+
+def use_one_thread() -> None:
+    """For this process, so that clients leave the processor to what is measured."""
+    torch.set_num_threads(1)

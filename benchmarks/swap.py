@@ -1,0 +1,151 @@
+"""Hot swaps under constant load: failures, answers that mix versions, p99 while swapping over p99 between swaps.
+
+Version S has the vectors of the start model times S, so that the score of a hit tells which version it is of, and
+every answer can be checked against a recomputation for its version.
+
+python -m benchmarks.swap [--dataset beir:FOLDER] [--clients 16] [--seconds 60] [--versions 5] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from ance.cli.demo import DATASET
+from ance.model.encoding import TextEncoder
+from benchmarks.harness import Result, machine
+from benchmarks.pipeline import offline
+from benchmarks.serving import Load, ServedRun, closed_loop, served_run, service, use_one_thread
+
+GOAL = 1.5
+TOP_K = 10
+TOLERANCE = 1e-3
+WINDOW_SECONDS = 1.0
+"""After a version is active, for which requests still count as during its swap."""
+
+
+def main(arguments: Sequence[str] | None = None) -> Result:
+    """Measure, print, and return the result. The figures are seconds at the 99th percentile."""
+    parser = argparse.ArgumentParser(prog="benchmarks.swap", description=__doc__)
+    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--versions", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    offline()
+    use_one_thread()
+    with served_run(options.dataset) as run:
+        run.publish(1)
+        queries = run.queries()[:64]
+        check = checker(run, queries)
+        bodies: list[dict[str, object]] = [{"query": query, "top_k": TOP_K, "fields": []} for query in queries]
+        with service(run, threads=options.threads, ANCE_BM25="false") as (url, process):
+            closed_loop(f"{url}/v1/search", bodies, clients=options.clients, seconds=2.0)
+            before = anonymous_bytes(process)
+            swaps = Swaps(run, url, options.versions, options.seconds)
+            swaps.start()
+            load = closed_loop(
+                f"{url}/v1/search", bodies, clients=options.clients, seconds=options.seconds, check=check
+            )
+            swaps.join()
+            grown = anonymous_bytes(process) - before
+        index_bytes = run.store.size(f"{run.layout.index(1)}/index.faiss")
+    result = summarise(load, swaps.windows, grown, index_bytes, options.versions)
+    print(result.to_json() if options.json else result.line())
+    return result
+
+
+class Swaps(threading.Thread):
+    """Publishes versions at even distances, and remembers when each swap began and ended."""
+
+    def __init__(self, run: ServedRun, url: str, versions: int, seconds: float) -> None:
+        super().__init__()
+        self._run, self._url, self._versions, self._pause = run, url, versions, seconds / (versions + 1)
+        self.windows: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        """Publish and wait for the swap, one version after the other."""
+        began = time.perf_counter()
+        for number in range(1, self._versions + 1):
+            time.sleep(max(0.0, began + number * self._pause - time.perf_counter()))
+            step = number + 1
+            self._run.publish(step, scale=float(step))
+            published = time.perf_counter() - began
+            while httpx.get(f"{self._url}/version").json()["index"] != step:
+                time.sleep(0.05)
+            self.windows.append((published, time.perf_counter() - began + WINDOW_SECONDS))
+
+
+def checker(run: ServedRun, queries: list[str]) -> Callable[[dict[str, object], httpx.Response], str]:
+    """Holds an answer against exact search with its version's vectors."""
+    encoder = TextEncoder(run.model, run.dataset.special)
+    vectors = encoder.encode_texts(queries, run.config.model.max_query_tokens)
+    scores = vectors @ run.vectors.T  # (queries, passages), of version 1
+    best = {query: np.sort(of_query)[::-1][:TOP_K] for query, of_query in zip(queries, scores, strict=True)}
+    rows = {query: dict(enumerate(of_query)) for query, of_query in zip(queries, scores, strict=True)}
+
+    def check(body: dict[str, object], response: httpx.Response) -> str:
+        answer: dict[str, Any] = response.json()
+        query, version = str(body["query"]), answer["index"]["version"]
+        hits = answer["results"][0]["hits"]
+        given = np.array([hit["score"] for hit in hits])
+        own = [rows[query][int(row)] for row in run.dataset.passages.rows_of([hit["id"] for hit in hits])]
+        right = np.allclose(given, best[query] * version, rtol=TOLERANCE, atol=TOLERANCE)
+        mixed = not np.allclose(given, np.array(own) * version, rtol=TOLERANCE, atol=TOLERANCE)
+        return "mixes versions" if mixed or not right else ""
+
+    return check
+
+
+def summarise(load: Load, windows: list[tuple[float, float]], grown: int, index_bytes: int, versions: int) -> Result:
+    """All that must hold, in one result."""
+
+    def swapping(at: float) -> bool:
+        return any(began <= at <= ended for began, ended in windows)
+
+    during, steady = load.quantile(0.99, swapping), load.quantile(0.99, lambda at: not swapping(at))
+    ratio = steady / during
+    return Result(
+        name="swap",
+        peer="the same service between swaps",
+        ours=during,
+        theirs=steady,
+        ratio=ratio,
+        goal=round(1 / GOAL, 3),
+        holds=during <= GOAL * steady
+        and not load.failures
+        and len(windows) == versions
+        and grown < index_bytes * versions,
+        n=len(load.seconds),
+        spread=(ratio, ratio),
+        machine=machine(),
+        details={
+            "unit": "s",
+            "failures": len(load.failures),
+            "kinds": sorted(set(load.failures)),
+            "versions": len(windows),
+            "swap_seconds": [round(ended - began - WINDOW_SECONDS, 2) for began, ended in windows],
+            "queries_per_second": load.per_second,
+            "anonymous_bytes_grown": grown,
+            "index_bytes": index_bytes,
+        },
+    )
+
+
+def anonymous_bytes(process: int) -> int:
+    """Anonymous memory of a process."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
+
+
+if __name__ == "__main__":
+    main()

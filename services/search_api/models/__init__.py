@@ -1,0 +1,1 @@
+"""The bodies of the API: what a client sends and what it gets back."""

@@ -1,0 +1,1 @@
+"""The endpoints, a module a topic; each makes a router from the service."""

@@ -1,0 +1,130 @@
+"""What all versions are about: the run's documents, and BM25 over them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ance.data.dataset import Dataset
+from ance.errors import AnceError
+from ance.runtime.artifacts import published
+from ance.runtime.run import OpenRun
+from services.search_api.engine.errors import NotReady
+from services.search_api.engine.worker import lower_priority
+from services.search_api.settings import SearchSettings
+from services.search_api.versions.poller import Poller
+
+if TYPE_CHECKING:
+    from ance.data.texts import Texts
+    from ance.retrieval.bm25 import BM25
+
+log = logging.getLogger(__name__)
+
+NICE = 10
+
+
+class Corpus:
+    """Opens the data set once, for all versions. BM25 is built once, in the background, and kept in the cache."""
+
+    def __init__(self, run: OpenRun[SearchSettings]) -> None:
+        self._run = run
+        self._dataset: Dataset | None = None
+        self._bm25: BM25 | None = None
+        self._opening = threading.Lock()
+        self._poller = Poller("corpus", self._load, run.settings.poll_seconds)
+        self._problem = "it is being built; retry in a while"
+
+    def start(self) -> None:
+        """Open and build in the background."""
+        self._poller.start()
+
+    def stop(self) -> None:
+        """Stop trying."""
+        self._poller.stop()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the documents can be read."""
+        return self._dataset is not None
+
+    def dataset(self) -> Dataset:
+        """The run's data set. The first call opens it, which verifies its files.
+
+        Raises:
+            AnceError: the store does not answer, or what it holds is damaged.
+        """
+        with self._opening:
+            if self._dataset is None:
+                self._dataset = self._run.open_dataset()
+            return self._dataset
+
+    def passages(self) -> Texts:
+        """The documents.
+
+        Raises:
+            NotReady: they are not open yet.
+        """
+        if self._dataset is None:
+            raise NotReady("documents", "The documents are not loaded yet; retry in a while.")
+        return self._dataset.passages
+
+    def bm25(self) -> BM25:
+        """The sparse index.
+
+        Raises:
+            NotReady: it is being built, could not be, or is switched off.
+        """
+        if self._bm25 is None:
+            reason = self._problem if self._run.settings.bm25 else "it is switched off (ANCE_BM25)"
+            raise NotReady("bm25", f"There is no BM25 index: {reason}.")
+        return self._bm25
+
+    def _load(self) -> None:
+        lower_priority(NICE)
+        try:
+            dataset = self.dataset()
+            if self._bm25 is None and self._run.settings.bm25:
+                self._bm25 = self._open_bm25(dataset)
+        except (AnceError, OSError) as error:
+            if str(error) != self._problem:
+                log.warning("corpus not loaded, trying again: %s", error)
+            self._problem = str(error)
+
+    def _open_bm25(self, dataset: Dataset) -> BM25:
+        from ance.retrieval.bm25 import BM25
+
+        folder = self._bm25_folder()
+        if not folder.is_dir():
+            _build_bm25(dataset, folder)
+        return BM25.open(folder)
+
+    def _bm25_folder(self) -> Path:
+        """Named for the manifest of the data set: another one gets another index."""
+        prefix = self._run.layout.dataset(self._run.config.dataset)
+        ref = published(self._run.store, prefix)
+        assert ref is not None, prefix  # it was just opened
+        return self._run.settings.cache_dir / f"bm25-{ref.manifest_sha256}"
+
+
+def _build_bm25(dataset: Dataset, folder: Path) -> None:
+    """Build beside and rename, so that a folder of this name is whole; the first of several processes wins."""
+    from ance.retrieval.bm25 import BM25
+
+    started = time.perf_counter()
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        BM25.build(dataset.passages.full_texts()).save(temporary)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    log.info("BM25 built", extra={"passages": len(dataset.passages), "seconds": round(time.perf_counter() - started)})

@@ -1,0 +1,82 @@
+"""Whether a loaded version may serve: real queries, whose answers are compared with what the version claims."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from ance.data.dataset import Dataset
+from ance.evaluation.metrics import measure
+from ance.runtime.contracts import SearchSnapshot
+from services.search_api.versions.snapshot import RefusedVersion
+
+WARM_QUERIES = 8
+DEV_QUERIES = 128
+DEPTH = 100
+MEASURES = ("RR@10", "R@100")
+LEAST_SHARE = 0.5
+"""Of a recorded metric that must be reached: an approximate index loses a little, a wrong one nearly all."""
+
+
+def probe(snapshot: SearchSnapshot, max_query_tokens: int, recorded: Mapping[str, float]) -> None:
+    """Answer some of the data set's own queries: this warms the snapshot, and shows whether it can serve.
+
+    Args:
+        recorded: the dev metrics that the version was published with.
+
+    Raises:
+        RefusedVersion: empty, of another dimension or corpus, its vectors or scores are not finite, or it finds far
+            less than it did when it was published.
+    """
+    encoder, index, passages = snapshot.encoder, snapshot.index, len(snapshot.documents.passages)
+    if not 0 < index.size <= passages:
+        raise RefusedVersion(f"the index has {index.size} vectors for {passages} passages")
+    if index.dim != encoder.dim:
+        raise RefusedVersion(f"the index has {index.dim} dimensions, its encoder {encoder.dim}")
+    judged = bool(recorded) and "dev" in snapshot.documents.splits
+    texts = dev_texts(snapshot.documents) if judged else some_texts(snapshot.documents)
+    vectors = encoder.encode_texts(texts, max_query_tokens)  # (queries, dim)
+    if not np.isfinite(vectors).all():
+        raise RefusedVersion("its encoder gives vectors that are not finite")
+    rows, scores = index.search(vectors, DEPTH)  # (queries, depth) each
+    if (rows[:, 0] == -1).any():
+        raise RefusedVersion("the index finds nothing for a query, as when its vectors are NaN")
+    if not np.isfinite(scores[rows >= 0]).all():
+        raise RefusedVersion("the index gives scores that are not finite")
+    if (rows >= passages).any() or (rows < -1).any():
+        raise RefusedVersion(f"the index answers with other rows than those of the {passages} passages")
+    if judged:
+        qrels = snapshot.documents.qrels("dev").head(len(texts))
+        check_metrics(recorded, measure(qrels, rows, MEASURES), len(texts))
+
+
+def check_metrics(recorded: Mapping[str, float], measured: Mapping[str, float], queries: int) -> None:
+    """Compare metrics in [0, 1] of a sample with those of the whole dev split.
+
+    A mean of n values in [0, 1] with expectation m has a standard error of at most sqrt(m (1 - m) / n); four of
+    them are allowed for.
+
+    Raises:
+        RefusedVersion: less than LEAST_SHARE of a recorded metric was measured.
+    """
+    for name, value in measured.items():
+        least = LEAST_SHARE * recorded.get(name, 0.0)
+        allowance = 4 * math.sqrt(least * (1 - least) / queries)
+        if value < least - allowance:
+            raise RefusedVersion(
+                f"{name} on {queries} dev queries is {value:.3f}, but it was published with {recorded[name]:.3f}"
+            )
+
+
+def dev_texts(dataset: Dataset) -> list[str]:
+    """The first queries of the dev split: the sample that is both probe and warm-up."""
+    return [document["text"] for document in dataset.queries("dev").documents[:DEV_QUERIES]]
+
+
+def some_texts(dataset: Dataset) -> list[str]:
+    """A few queries of any split."""
+    documents = itertools.chain.from_iterable(dataset.queries(split).documents for split in dataset.splits)
+    return [document["text"] for document in itertools.islice(documents, WARM_QUERIES)]

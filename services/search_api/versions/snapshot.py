@@ -1,0 +1,99 @@
+"""From a published index to a snapshot in memory: fetch and verify, load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ance.data.dataset import Dataset
+from ance.model.encoding import TextEncoder
+from ance.retrieval.gpu import gpus
+from ance.retrieval.index import PassageIndex
+from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, read_manifest
+from ance.runtime.contracts import ArtifactRef, Manifest, SearchSnapshot
+from ance.runtime.run import OpenRun
+from ance.runtime.store import Store
+from services.search_api.settings import SearchSettings
+
+
+class RefusedVersion(Exception):
+    """A version that must not serve: torn, damaged, unreadable or implausible."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedVersion:
+    """Verified local folders of what a refresh made. The data set is the run's own and outlives versions."""
+
+    manifest: Manifest
+    index: Path
+    checkpoint: Path
+
+
+def fetch_version(run: OpenRun[SearchSettings], ref: ArtifactRef) -> FetchedVersion:
+    """Fetch the index that `ref` names and the checkpoint it was made with.
+
+    Raises:
+        RefusedVersion: what was published is gone or damaged, or index and checkpoint do not match.
+        AnceError: the store does not answer.
+    """
+    store, cache = run.store, run.settings.cache_dir
+    try:
+        manifest = read_manifest(store, ref.manifest_uri, expected_sha256=ref.manifest_sha256)
+        checkpoint = checkpoint_of(store, manifest)
+        if manifest.stats.get("dataset") != run.config.dataset:
+            raise RefusedVersion(
+                f"index of data set {manifest.stats.get('dataset')}, but the run's is {run.config.dataset}"
+            )
+        if checkpoint.step != manifest.step:
+            raise RefusedVersion(f"index of step {manifest.step}, but checkpoint of step {checkpoint.step}")
+        return FetchedVersion(
+            manifest,
+            index=fetch(store, ref, cache),
+            # The trainer's state is larger than the model, and answering does not need it.
+            checkpoint=fetch(store, checkpoint, cache, skip="trainer_state/"),
+        )
+    except (CorruptArtifact, ArtifactNotFound, FileNotFoundError) as error:
+        raise RefusedVersion(str(error)) from error
+
+
+def checkpoint_of(store: Store, index: Manifest) -> ArtifactRef:
+    """The checkpoint whose vectors are in an index.
+
+    Raises:
+        RefusedVersion: the index does not name one.
+        CorruptArtifact, ArtifactNotFound: it is not in the store as it was.
+    """
+    try:
+        uri, sha256 = (index.stats["checkpoint"][key] for key in ("manifest_uri", "manifest_sha256"))
+    except (KeyError, TypeError) as error:
+        raise RefusedVersion("the index does not name its checkpoint") from error
+    checkpoint = read_manifest(store, uri, expected_sha256=sha256)
+    return ArtifactRef(step=checkpoint.step, manifest_uri=uri, manifest_sha256=sha256, created_at=checkpoint.created_at)
+
+
+def load(version: FetchedVersion, run: OpenRun[SearchSettings], documents: Dataset) -> SearchSnapshot:
+    """Load the encoder and map the index into memory.
+
+    Raises:
+        RefusedVersion: the files are what was published, but cannot be loaded.
+    """
+    try:
+        return SearchSnapshot(
+            step=version.manifest.step,
+            encoder=TextEncoder.load(
+                version.checkpoint,
+                device=run.settings.device,
+                dtype=run.config.encoding.dtype,
+                token_budget=run.config.encoding.token_budget,
+            ),
+            index=PassageIndex.open(version.index, device=index_device(run.settings.device)),
+            documents=documents,
+            created_at=version.manifest.created_at,
+        )
+    except Exception as error:  # Torch, Faiss and safetensors each have their own
+        raise RefusedVersion(f"it cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def index_device(device: str) -> str:
+    """Where to search: on the GPU that encodes, if Faiss can use it (the `gpu` extra)."""
+    return "cuda" if device.startswith("cuda") and gpus() else "cpu"
