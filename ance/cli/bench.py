@@ -9,7 +9,17 @@ import typer
 
 from ance.errors import AnceError
 
-NAMES = ("encode", "mining", "negatives", "refresh", "scaling")
+NAMES = (
+    "encode",
+    "latency",
+    "mining",
+    "negatives",
+    "observability",
+    "refresh",
+    "scaling",
+    "swap",
+    "throughput",
+)
 
 
 def bench(

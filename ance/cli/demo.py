@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ance.cli.evaluate import evaluate_run, table
+from ance.cli.html_report import write_report
 from ance.cli.prepare import describe, prepare_dataset
 from ance.cli.report import history, summary
 
@@ -23,7 +24,7 @@ PACKAGES = (
     "+huggingface-hub+fsspec+requests+urllib3+click+jinja2+joblib+stdlib"
 )
 DATASET = f"python-env:passages=8000,packages={PACKAGES}"
-REPORT = "report.json"
+REPORT, PAGE = "report.json", "report.html"
 
 
 def demo(
@@ -66,6 +67,7 @@ def demo(
         seconds = round(time.monotonic() - started, 1)
         full = {**scores, **history(store, RunLayout(run.run)), "seconds": seconds}
         (folder / REPORT).write_text(json.dumps(full, indent=1) + "\n")
+        write_report(store_url, run.run, folder / PAGE, scores)
         show(full, folder)
 
     finished = (folder / REPORT).exists()
@@ -95,4 +97,4 @@ def show(report: dict[str, Any], folder: Path) -> None:
     """Print a report and where it is."""
     print(table(report))
     print(summary(report))
-    print(f"report: {folder / REPORT}, TREC runs: {folder / 'runs'}", flush=True)
+    print(f"report: {folder / PAGE}, as data {folder / REPORT}, TREC runs {folder / 'runs'}", flush=True)

@@ -4,10 +4,9 @@ import sys
 
 import typer
 
-from ance.cli import bench, demo, evaluate, prepare, queue, up
-from ance.errors import AnceError
-
-USER_ERROR = 2
+from ance.cli import bench, demo, evaluate, html_report, prepare, probe, queue, reranker, runs, up
+from ance.errors import AnceError, TemporaryError
+from ance.runtime.process import TEMPORARY, USER_ERROR
 
 app = typer.Typer(
     name="ance",
@@ -21,14 +20,18 @@ app.command("prepare")(prepare.prepare)
 app.command("up")(up.up)
 app.command("warmup")(up.warmup)
 app.command("eval")(evaluate.evaluate)
+app.command("report")(html_report.report)
+app.command("probe")(probe.probe)
+app.add_typer(runs.app, name="runs")
 app.add_typer(queue.app, name="queue")
+app.add_typer(reranker.app, name="reranker")
 app.command("bench")(bench.bench)
 
 
 def main() -> None:
-    """Run the command; what the user can mend is one line and exit status 2, never a traceback."""
+    """Run the command. What the user can mend is one line and exit status 2, or 75 if it may pass by itself."""
     try:
         app(prog_name="ance")
     except (AnceError, OSError) as error:  # an OSError names the file: a folder not writable, a full disk
         print(f"ance: error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(TEMPORARY if isinstance(error, TemporaryError) else USER_ERROR)

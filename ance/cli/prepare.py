@@ -20,7 +20,10 @@ def prepare(
             show_default=False,
         ),
     ],
-    store: Annotated[str, typer.Option(help="Store to write to, e.g. file:///data/ance.", show_default=False)],
+    store: Annotated[
+        str,
+        typer.Option(help="Store to write to, e.g. file:///data/ance.", envvar="ANCE_STORE", show_default=False),
+    ],
     model: Annotated[
         str, typer.Option(help="Model whose tokenizer is used: a Hugging Face id, a folder, or `minilm`.")
     ] = "minilm",
@@ -29,8 +32,15 @@ def prepare(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out and count bad records instead of stopping.")
     ] = False,
+    if_missing: Annotated[
+        bool,
+        typer.Option("--if-missing", help="Do nothing if the store has this data set, made in the same way."),
+    ] = False,
 ) -> None:
     """Read a data set, tokenise it and publish it in the store as datasets/NAME."""
+    if if_missing and is_prepared(dataset, store, model, name=name, max_tokens=max_tokens, skip_invalid=skip_invalid):
+        print(f"nothing to do: {store} has the data set {name or dataset}, made in the same way")
+        return
     report = prepare_dataset(dataset, store, model, name=name, max_tokens=max_tokens, skip_invalid=skip_invalid)
     print(describe(report, name or report.name))
 
@@ -52,6 +62,7 @@ def prepare_dataset(
     """
     from ance.cli.counts import Counts
     from ance.cli.models import resolve_model
+    from ance.cli.recipe import RECIPE, recipe
     from ance.data.open_source import open_source
     from ance.data.prepare import prepare as write_dataset
     from ance.data.tokenizer import Tokenizer
@@ -87,10 +98,39 @@ def prepare_dataset(
             fencing_token=0,
             parents={},
             config_sha256="",
-            stats={"splits": list(source.splits()), "counts": report.counts, **report.provenance},
+            stats={
+                "splits": list(source.splits()),
+                "counts": report.counts,
+                RECIPE: recipe(spec, tokenizer, max_tokens, skip_invalid=skip_invalid),
+                **report.provenance,
+            },
             pointer=None,
         )
     return report
+
+
+def is_prepared(
+    spec: str, store_url: str, model: str, *, name: str | None, max_tokens: int, skip_invalid: bool
+) -> bool:
+    """Whether the store has what `prepare_dataset` with the same arguments would make.
+
+    Raises:
+        AnceError: it has a data set of that name that was made in another way.
+    """
+    from ance.cli.models import resolve_model
+    from ance.cli.recipe import has_same, recipe
+    from ance.data.open_source import open_source
+    from ance.data.tokenizer import Tokenizer
+    from ance.runtime.layout import RunLayout
+    from ance.runtime.store import Store
+
+    prefix = RunLayout.dataset(name or open_source(spec).name)
+    tokenizer = Tokenizer.load(resolve_model(model))
+    return has_same(
+        Store.open(store_url, create=True),
+        prefix,
+        recipe(spec, tokenizer, max_tokens, skip_invalid=skip_invalid),
+    )
 
 
 def describe(report: "PrepareReport", name: str) -> str:

@@ -70,5 +70,9 @@ def _dead(run: str, redis_url: str, task: str) -> "DeadLetters":
 def _queue(run: str, redis_url: str) -> "TaskQueue":
     from ance.runtime.queue import TaskQueue
     from ance.runtime.redis_client import connect
+    from ance.runtime.redis_settings import RedisSettings
+    from ance.runtime.settings import load
 
-    return TaskQueue(connect(redis_url, grace_seconds=GRACE_SECONDS), run, "ance-cli")
+    # Credentials only by the environment: arguments are for everybody on the machine to see.
+    settings = load(RedisSettings).model_copy(update={"redis_url": redis_url})
+    return TaskQueue(connect(settings.redis, grace_seconds=GRACE_SECONDS), run, "ance-cli")

@@ -1,6 +1,5 @@
 """The figures of a finished run beside its scores: refreshes, and the async gap that its trainer saw."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,12 +16,9 @@ def history(store: "Store", layout: "RunLayout") -> dict[str, Any]:
     """
     import numpy as np
 
-    refreshes = sorted(
-        (json.loads(store.read(key)) for key in store.list(layout.refresh_records)), key=lambda r: r["step"]
-    )
-    records = [
-        json.loads(line) for key in store.list(layout.all_series) for line in store.read(key).decode().splitlines()
-    ]
+    from ance.runtime.run_history import refresh_records, step_records
+
+    refreshes, records = refresh_records(store, layout), step_records(store, layout)
     gaps = [record for record in records if record["async_gap"] is not None]
     last_training = max((record["time"] for record in records), default=0.0)
 

@@ -41,8 +41,13 @@ def scrape(url: str) -> Samples:
         return Samples()
     return Samples(
         {
-            (sample.name, frozenset(sample.labels.items())): sample.value
+            (sample.name, _own(sample.labels)): sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
         }
     )
+
+
+def _own(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Labels without the run, which is the same for a whole process."""
+    return frozenset((name, value) for name, value in labels.items() if name != "run")

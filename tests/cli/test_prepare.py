@@ -13,7 +13,7 @@ from ance.runtime.artifacts import fetch, read_manifest
 from ance.runtime.layout import manifest_of
 from ance.runtime.store import Store
 from tests.cli.conftest import Ance, Salad
-from tests.system.tiny import DEV, PASSAGES, TEST, TRAIN
+from tests.system.tiny import DEV, PASSAGES, TEST, TRAIN, write_encoder
 
 
 def test_a_beir_folder_becomes_a_data_set_of_the_store(ance: Ance, salad: Salad, tmp_path: Path) -> None:
@@ -99,3 +99,22 @@ def test_counts_on_a_terminal_are_drawn_over(
         counts.show("queries", 10)
     shown = capsys.readouterr()
     assert shown.out == "" and "passages" in shown.err and "2000" in shown.err and "\x1b[" in shown.err
+
+
+def test_if_missing_prepares_once_and_then_says_that_it_is_there(ance: Ance, salad: Salad, tmp_path: Path) -> None:
+    arguments = ("prepare", "--dataset", f"beir:{salad.beir}", "--store", tmp_path, "--model", salad.encoder)
+    assert "passages, prepared in" in ance(*arguments, "--name", "once", "--if-missing").out
+    before = Store.open(str(tmp_path)).read("datasets/once/manifest.json")
+    again = ance(*arguments, "--name", "once", "--if-missing")
+    assert (again.status, again.err) == (0, "")
+    assert again.out == f"nothing to do: {tmp_path} has the data set once, made in the same way\n"
+    assert Store.open(str(tmp_path)).read("datasets/once/manifest.json") == before
+
+
+def test_if_missing_refuses_a_data_set_that_was_made_in_another_way(ance: Ance, salad: Salad, tmp_path: Path) -> None:
+    arguments = ("prepare", "--dataset", f"beir:{salad.beir}", "--store", salad.store, "--name", "salad")
+    other = write_encoder(tmp_path / "other", words=["salt", "pepper"])
+    error = ance(*arguments, "--model", other, "--if-missing").error
+    assert error.startswith(f"{salad.store}/datasets/salad exists already, made with tokenizer_sha256")
+    error = ance(*arguments, "--model", salad.encoder, "--max-tokens", "7", "--if-missing").error
+    assert "made with max_tokens 512 instead of 7; choose another --name" in error

@@ -98,5 +98,5 @@ def test_a_redis_that_does_not_answer_is_said_soon(ance: Ance, monkeypatch: pyte
     monkeypatch.setattr("ance.cli.queue.GRACE_SECONDS", 0.1)
     url = f"redis://127.0.0.1:{free_port()}/0"
     ended = ance("queue", "status", "--run", "demo", "--redis-url", url)
-    assert ended.status == 2
+    assert ended.status == 75
     assert f"ance: error: redis at {url} does not answer" in ended.err

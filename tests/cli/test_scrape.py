@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ance.cli.scrape import Samples, scrape
 from ance.cli.stack import free_port
-from ance.runtime.metrics import TrainerMetrics, serve
+from ance.runtime.metrics import TrainerMetrics, labelled, serve
 
 
 @contextmanager
@@ -44,6 +44,14 @@ def test_a_value_is_found_by_its_name_and_labels() -> None:
     assert samples.get("ance_trainer_gradient_norm", group="global") == 0.5
     assert samples.get("ance_trainer_gradient_norm", group="head") is None
     assert samples.get("ance_trainer_gradient_norm") is None
+
+
+def test_the_run_that_a_process_works_for_is_no_label_of_its_values() -> None:
+    metrics = TrainerMetrics()
+    metrics.step.set(12)
+    with serve(labelled(metrics.registry, run="demo"), 0, "127.0.0.1") as server:
+        samples = scrape(f"http://127.0.0.1:{server.port}/metrics")
+    assert samples.get("ance_trainer_step") == 12
 
 
 def test_what_was_not_measured_yet_is_unknown_and_not_nan() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.tiny import write_beir, write_encoder
+from ance.cli.stack import free_port
+from tests.system.tiny import config, write_beir, write_config, write_encoder
 
 COMMAND = (sys.executable, "-m", "ance.cli")
 
@@ -54,3 +55,24 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     prepared = ance("prepare", "--dataset", f"beir:{beir}", "--store", store, "--name", "salad", "--model", encoder)
     assert prepared.returncode == 0, prepared.stderr
     return Prepared(folder, encoder, store)
+
+
+@pytest.fixture(scope="session")
+def finished_run(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Id of a run of five warm-up and five ANCE steps that has ended by itself; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    values = config(prepared.encoder, run="scored")
+    values["training"] |= {
+        "warmup": values["training"]["warmup"] | {"steps": 5},
+        "ance": values["training"]["ance"] | {"steps": 5},
+    }
+    log = folder / "up.log"
+    up = start_ance(
+        [
+            *("up", "--config", write_config(folder / "run.yaml", values), "--store", prepared.store),
+            *("--folder", folder / "local", "--port", str(free_port()), "--exit", "--inferencers", "2"),
+        ],
+        log,
+    )
+    assert up.wait(120) == 0, log.read_text()
+    return "scored"
