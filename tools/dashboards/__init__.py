@@ -1,0 +1,1 @@
+"""The Grafana dashboards of the chart, generated: `python -m tools.dashboards`."""
