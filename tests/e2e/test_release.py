@@ -1,0 +1,181 @@
+"""A release on the cluster that KUBECONFIG names, from install to uninstall, with searches that must never fail.
+
+    make e2e IMAGE=ance:0.1.0-cpu
+
+The image must be on the nodes or in a registry they reach. E2E_REDIS_IMAGE names another image for Redis; our own has
+one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.kube import Namespace
+from tests.e2e.volume import has_default_class, on_the_node, persistent_volume
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not (os.environ.get("E2E_IMAGE") and os.environ.get("KUBECONFIG")),
+        reason="needs a cluster: set KUBECONFIG and E2E_IMAGE (make e2e IMAGE=...)",
+    ),
+]
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "ance"
+VALUES = (CHART / "values-cpu.yaml", Path(__file__).with_name("values-e2e.yaml"))
+NODE_FOLDER = "/var/tmp/ance-e2e"
+RELEASE = "ance"
+LAST_STEP = 80
+
+
+@pytest.fixture
+def image() -> str:
+    return os.environ["E2E_IMAGE"]
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    namespace = Namespace(f"ance-e2e-{secrets.token_hex(3)}")
+    namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
+    yield namespace
+    namespace.kubectl("delete", "namespace", namespace.name, "--timeout", "120s")
+
+
+@pytest.fixture
+def storage(namespace: Namespace, image: str) -> Iterator[dict[str, Any]]:
+    """Values of the claim: the cluster's default class, else a folder of the node that is removed at the end."""
+    if has_default_class(namespace):
+        yield {}
+        return
+    name = namespace.name
+    run_on_node(namespace, image, "make-folder", f"mkdir -p /node/{name} && chmod 0777 /node/{name}")
+    namespace.apply(persistent_volume(name, f"{NODE_FOLDER}/{name}"))
+    yield {"volumeName": name, "storageClassName": ""}
+    run_on_node(namespace, image, "remove-folder", f"rm -rf /node/{name}")
+    namespace.kubectl("delete", "persistentvolume", name)
+
+
+def test_searches_never_fail_from_the_first_index_to_the_last(
+    namespace: Namespace, storage: dict[str, Any], image: str, tmp_path: Path
+) -> None:
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps(cluster_values(image, storage)))
+    install(namespace, values)
+
+    namespace.until(lambda: namespace.job_succeeded("prepare"), 240, "data set and run")
+    namespace.until(lambda: namespace.ready("inferencer") == 2, 180, "two inferencers")
+    namespace.until(lambda: namespace.ready("search-api") == 2, 300, "two search replicas with an index")
+    start_searching(namespace, image)
+
+    for component in ("inferencer", "indexer", "trainer"):
+        version = searches(namespace)["version"]
+        namespace.until(lambda version=version: searches(namespace)["version"] > version, 180, "a newer index")  # type: ignore[misc]
+        crash(namespace, component)
+    before = names(namespace, "search-api")
+    install(namespace, values, "--set", "searchApi.podAnnotations.release=second")
+    namespace.until(
+        lambda: namespace.ready("search-api") == 2 and not names(namespace, "search-api") & before,
+        240,
+        "two new search replicas",
+    )
+    namespace.until(lambda: namespace.job_succeeded("trainer"), 300, "the end of training")
+    namespace.until(lambda: searches(namespace)["version"] == LAST_STEP, 180, "the last index to serve")
+    namespace.helm("test", RELEASE)
+
+    state = searches(namespace)
+    assert state["failed"] == 0, f"{state}\n{namespace.describe()}"
+    assert state["succeeded"] > 100
+    namespace.helm("uninstall", RELEASE, "--wait", "--timeout", "180s")
+    left = namespace.get("pods,services,jobs,deployments,statefulsets,persistentvolumeclaims", release_selector())
+    assert not left, [item["metadata"]["name"] for item in left]
+
+
+def install(namespace: Namespace, values: Path, *options: str) -> None:
+    """Install the release, or upgrade it."""
+    files = [word for path in (*VALUES, values) for word in ("--values", str(path))]
+    namespace.helm("upgrade", "--install", RELEASE, str(CHART), *files, *options)
+
+
+def cluster_values(image: str, storage: dict[str, Any]) -> dict[str, Any]:
+    """Values that depend on the cluster."""
+    ours = image_values(image)
+    redis = os.environ.get("E2E_REDIS_IMAGE", image)
+    return {
+        "image": {key: ours[key] for key in ("registry", "repository", "tag")},
+        "redis": {"image": image_values(redis)},
+        "artifactStore": {"persistence": storage},
+    }
+
+
+def image_values(image: str) -> dict[str, str]:
+    """registry, repository and tag of an image; without a registry the container runtime has a default."""
+    name, _, tag = image.rpartition(":")
+    first, _, rest = name.partition("/")
+    if rest and ("." in first or ":" in first or first == "localhost"):
+        return {"registry": first, "repository": rest, "tag": tag}
+    return {"registry": "", "repository": name, "tag": tag}
+
+
+def start_searching(namespace: Namespace, image: str) -> None:
+    """A pod that searches until the namespace goes."""
+    script = Path(__file__).with_name("searcher.py").read_text()
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    environment = {"SEARCH_URL": f"http://{RELEASE}-search-api/v1/search", "SEARCH_QUERY": "sort a list"}
+    container = {
+        "name": "searcher",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", script],
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "securityContext": restricted,
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+    }
+    pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
+    namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "searcher"}, "spec": pod})
+    namespace.until(lambda: searches(namespace)["succeeded"] > 0, 60, "the first search")
+
+
+def searches(namespace: Namespace) -> dict[str, Any]:
+    """What the searching pod said last."""
+    lines = namespace.kubectl("logs", "searcher", "--tail", "1", allow_failure=True).splitlines()
+    state: dict[str, Any] = json.loads(lines[-1]) if lines else {"succeeded": 0, "failed": 0, "version": -1}
+    return state
+
+
+def crash(namespace: Namespace, component: str) -> None:
+    """Take a pod away without a word, as a node does that dies."""
+    pod = namespace.pods(component)[0]["metadata"]["name"]
+    namespace.kubectl("delete", "pod", pod, "--grace-period", "0", "--force")
+
+
+def names(namespace: Namespace, component: str) -> set[str]:
+    return {pod["metadata"]["name"] for pod in namespace.pods(component)}
+
+
+def release_selector() -> str:
+    return f"app.kubernetes.io/instance={RELEASE}"
+
+
+def run_on_node(namespace: Namespace, image: str, name: str, script: str) -> None:
+    """Run a script in a folder of the node to its end."""
+    namespace.apply(on_the_node(name, image, NODE_FOLDER, script))
+    deadline = time.monotonic() + 120
+    while (phase := namespace.kubectl("get", "pod", name, "--output", "jsonpath={.status.phase}")) != "Succeeded":
+        assert phase != "Failed" and time.monotonic() < deadline, namespace.describe()
+        time.sleep(1)
+    namespace.kubectl("delete", "pod", name)

@@ -1,0 +1,193 @@
+"""The life of a release, from install to uninstall, with searches that must never fail.
+
+    python -m tests.pods.story FOLDER
+
+Runs values-cpu.yaml on the encoder and the corpus of `tests.system.tiny`. Enters a sandbox by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from ance.runtime.layout import RunLayout
+from ance.runtime.store import Store
+from tests.pods import helm, sandbox
+from tests.pods.cluster import Cluster
+from tests.pods.images import Images
+from tests.pods.pod import Pod
+from tests.pods.searches import Searches
+from tests.system.tiny import write_beir, write_encoder
+
+VALUES = (helm.CHART / "values-cpu.yaml", Path(__file__).with_name("values-story.yaml"))
+RELEASE, RUN, STEPS = "ance", "story", 100
+QUERY = "ban bel bim"
+INSTALL_SECONDS, REFRESH_SECONDS, END_SECONDS = 600, 300, 600
+
+
+class Story:
+    """One telling.
+
+    Args:
+        cluster: where it happens.
+        folder: of the cluster.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self._cluster = cluster
+        self._store = Store.open(f"file://{folder}/claims/{RELEASE}-store")
+        self._layout = RunLayout(RUN)
+        self._began = time.monotonic()
+        self._crashed = 0
+
+    async def play(self) -> None:
+        """Install, train and search, lose pods, upgrade, finish, test, uninstall."""
+        await self._install()
+        async with Searches(self._cluster.address(f"{RELEASE}-search-api", 80), QUERY) as searches:
+            await self._lose_pods(searches)
+            await self._upgrade(searches)
+            await self._finish(searches)
+            await self._cluster.test()
+            self._tell("helm test passed")
+        assert not searches.failures, f"{len(searches.failures)} searches failed: {searches.failures[:3]}"
+        self._assert_undisturbed()
+        await self._cluster.uninstall()
+        self._tell(f"uninstalled; {searches.succeeded} searches, 0 failed, versions {searches.versions}")
+        assert not self._events("outlived its grace period:")
+
+    async def _install(self) -> None:
+        cluster = self._cluster
+        await cluster.apply(helm.template(RELEASE, VALUES))
+        await cluster.until(lambda: self._job("prepare"), INSTALL_SECONDS, "data set and run")
+        self._tell("prepared")
+        for workload, replicas in (("inferencer", 2), ("indexer", 1), ("search-api", 2)):
+            await cluster.until(
+                lambda workload=workload, replicas=replicas: self._ready(workload) == replicas,  # type: ignore[misc]
+                INSTALL_SECONDS,
+                f"{replicas} ready pods of {workload}",
+            )
+            self._tell(f"{workload} ready")
+        await self._assert_metrics()
+
+    async def _lose_pods(self, searches: Searches) -> None:
+        """Crashes and evictions in random order, each after the index has changed."""
+        losses: list[tuple[str, Callable[[Pod], None]]] = [
+            ("inferencer", self._crash),
+            ("indexer", self._crash),
+            ("trainer", self._crash),
+            ("trainer", lambda pod: self._cluster.delete(pod, evicted=True)),
+            ("inferencer", self._cluster.delete),
+        ]
+        random.Random(os.environ.get("STORY_SEED", "1")).shuffle(losses)
+        for component, lose in losses:
+            await self._await_new_version(searches)
+            (pod, *_) = self._pods(component)
+            lose(pod)
+            self._tell(f"lost {pod.name} after version {searches.versions[-1]}")
+        await self._await_new_version(searches)
+
+    async def _upgrade(self, searches: Searches) -> None:
+        """Both search replicas are replaced while they are asked; the trainer goes on as it is."""
+        before = {pod.name for component in ("search-api", "trainer") for pod in self._pods(component)}
+        changes = ("searchApi.podAnnotations.release=second", "inferencer.replicas=1")
+        await self._cluster.apply(helm.template(RELEASE, VALUES, *changes))
+        await self._cluster.until(
+            lambda: (
+                len(self._pods("search-api")) == self._ready("search-api") == 2
+                and not {pod.name for pod in self._pods("search-api")} & before
+            ),
+            INSTALL_SECONDS,
+            "two new search replicas",
+        )
+        assert {pod.name for pod in self._pods("trainer")} <= before, "the upgrade replaced the trainer"
+        self._tell(f"upgraded after {searches.succeeded} searches")
+
+    async def _finish(self, searches: Searches) -> None:
+        await self._cluster.until(lambda: self._job("trainer"), END_SECONDS, "the end of training")
+        await self._cluster.until(lambda: searches.versions[-1:] == [STEPS], END_SECONDS, "the last index to serve")
+        keys = sorted(self._store.list(self._layout.all_series))
+        steps = [json.loads(line)["step"] for key in keys for line in self._store.read(key).splitlines()]
+        assert steps == list(range(1, STEPS + 1)), f"steps were lost or repeated: {steps}"
+        self._tell("training finished, the last index serves")
+
+    async def _assert_metrics(self) -> None:
+        """Every pod answers on the port that its manifest names `metrics`."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for component in ("trainer", "inferencer", "indexer", "search-api"):
+                for pod in self._pods(component):
+                    response = await client.get(f"http://{pod.address}:{pod.port('metrics')}/metrics")
+                    assert "ance_" in response.text, f"{pod.name}: {response.text[:200]}"
+
+    def _assert_undisturbed(self) -> None:
+        """Nothing restarted but what was made to, and no probe ended a healthy process."""
+        pods = self._cluster.pods
+        assert not self._events("probe of")
+        assert sum(pod.restarts for pod in pods) <= self._crashed
+
+    async def _await_new_version(self, searches: Searches) -> None:
+        known = len(searches.versions)
+        await self._cluster.until(lambda: len(searches.versions) > known, REFRESH_SECONDS, "a newer index")
+
+    def _crash(self, pod: Pod) -> None:
+        self._crashed += 1
+        pod.crash()
+
+    def _pods(self, component: str) -> list[Pod]:
+        return [
+            pod
+            for pod in self._cluster.pods
+            if pod.labels.get("app.kubernetes.io/component") == component and not pod.terminating and not pod.finished
+        ]
+
+    def _ready(self, component: str) -> int:
+        return sum(pod.ready for pod in self._pods(component))
+
+    def _job(self, component: str) -> bool:
+        """True once the Job of a component has succeeded."""
+        (name,) = (
+            job["metadata"]["name"]
+            for job in self._cluster.objects("Job")
+            if job["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        )
+        status = self._cluster.job(name)
+        assert not status.failed, f"Job {name} failed"
+        return status.succeeded
+
+    def _events(self, text: str) -> list[str]:
+        return [event for event in self._cluster.events if text in event]
+
+    def _tell(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
+
+
+async def tell(folder: Path) -> None:
+    """Play the story in a new folder."""
+    write_encoder(folder / "image" / "encoder")
+    write_beir(folder / "image" / "beir")
+    images = Images({"/opt/story": folder / "image"})
+    async with Cluster(folder / "cluster", images) as cluster:
+        try:
+            await Story(cluster, folder / "cluster").play()
+        except BaseException:
+            print(cluster.describe(), flush=True)
+            raise
+
+
+def main() -> None:
+    """Enter the sandbox, then play."""
+    if sandbox.INSIDE not in os.environ:
+        command = sandbox.inside([sys.executable, "-m", "tests.pods.story", *sys.argv[1:]])
+        os.execvpe(command[0], command, {**os.environ, sandbox.INSIDE: "1"})
+    asyncio.run(tell(Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
