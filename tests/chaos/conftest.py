@@ -1,0 +1,72 @@
+"""A run of several hundred tiny shards, its checkpoint, and the vectors that undisturbed workers would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ance.runtime.contracts import ArtifactRef
+from ance.runtime.local_redis import LocalRedis
+from tests.chaos.processes import Conditions, Fleet
+from tests.services.service_run import ServiceRun, prepare_store
+
+STEP = 80
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "chaos: processes, Redis and the store die on the way")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder, and a store with the data set `salad`."""
+    return prepare_store(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.fixture
+def redis() -> Iterator[LocalRedis]:
+    with LocalRedis() as server:
+        yield server
+
+
+def environment(run: ServiceRun, redis: LocalRedis) -> dict[str, str]:
+    """What the processes are told."""
+    return {
+        "ANCE_STORE": run.store.url,
+        "ANCE_RUN": run.config.run,
+        "ANCE_REDIS_URL": redis.url,
+        "ANCE_CACHE_DIR": str(run.cache),
+        "ANCE_METRICS_PORT": "0",
+        "ANCE_LOG_FORMAT": "text",
+        "ANCE_THREADS": "1",
+        "ANCE_POLL_SECONDS": "0.5",
+        "ANCE_LEASE_SECONDS": "3",
+        "ANCE_LEADER_SECONDS": "3",
+        "ANCE_RECONCILE_SECONDS": "2",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+@pytest.fixture
+def fleets() -> Iterator[list[Fleet]]:
+    """Fleets put here are stopped at the end."""
+    fleets: list[Fleet] = []
+    yield fleets
+    for fleet in fleets:
+        fleet.stop()
+
+
+def conditions(tmp_path: Path, run: ServiceRun, redis: LocalRedis, **others: object) -> Conditions:
+    """Conditions of a test whose logs go to its own folder."""
+    return Conditions(tmp_path, environment(run, redis), **others)  # type: ignore[arg-type]
+
+
+def new_run(world: Path, tmp_path: Path, name: str, shard_size: int) -> tuple[ServiceRun, ArtifactRef]:
+    """A run that has its last checkpoint, and no vector yet."""
+    run = ServiceRun.create(world, name, cache=tmp_path / "cache", encoding={"shard_size": shard_size})
+    run.cache.mkdir(exist_ok=True)
+    run.store.write(run.layout.run_yaml, yaml.safe_dump(run.config.model_dump(mode="json")).encode())
+    return run, run.publish_checkpoint(STEP, final=True)
