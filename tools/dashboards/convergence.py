@@ -12,7 +12,7 @@ LOSS = Row(
             (
                 Query("max(ance_trainer_loss{SEL})", "loss"),
                 # Compared, to leave out the NaN of a trainer that has not made a step yet.
-                Query("max(avg_over_time((ance_trainer_loss{SEL} < Inf)[5m:15s]))", "mean of 5 minutes"),
+                Query("max(avg_over_time((ance_trainer_loss{SEL} < Inf)[5m:5s]))", "mean of 5 minutes"),
             ),
         ),
         Panel(
