@@ -39,8 +39,9 @@ class Intake:
         headers = Headers(scope=scope)
         try:
             seconds = self._seconds(headers)
-            _check_media_type(scope["method"], headers)
             body = await self._read(headers, receive)
+            # Only now: an answer before the body was read would reach the client as a broken connection.
+            _check_media_type(scope["method"], headers)
             await self._work(scope, receive, send, body, seconds)
         except ProblemError as problem:
             await problem.respond(scope["path"])(scope, receive, send)
@@ -125,7 +126,7 @@ def _check_media_type(method: str, headers: Headers) -> None:
     json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     if not json or headers.get("content-encoding", "identity").lower() != "identity":
         raise ProblemError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, problems.MEDIA, "Send JSON as application/json, not compressed.", CLOSE
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, problems.MEDIA, "Send JSON as application/json, not compressed."
         )
 
 
