@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import isclass, signature
 from pathlib import Path
@@ -55,28 +55,50 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
     Raises:
         AnceError: no encoder there, too few layers, or weights that do not fit.
     """
+    backbone, missing = load_transformer(folder, "an encoder", _encoder_class, layers)
+    # Weights that the file has and the encoder does not need (a pooler, an LM head, dropped layers) are no error.
+    if missing:
+        raise AnceError(f"{folder}: {WEIGHTS} lacks {len(missing)} weights of the encoder, e.g. {missing[0]}")
+    return backbone
+
+
+def load_transformer(
+    folder: Path,
+    what: str,
+    architecture: Callable[[PretrainedConfig, Path], type[PreTrainedModel]],
+    layers: int | None = None,
+    **config_changes: Any,
+) -> tuple[PreTrainedModel, list[str]]:
+    """Load a model of transformers in float32, and name the weights that its file lacks, sorted.
+
+    Args:
+        folder: holds config.json and safetensors weights.
+        what: the kind of model, for errors.
+        architecture: the class to load for a configuration.
+        layers: keep only the first N transformer layers (None: all).
+        config_changes: attributes of the configuration to change.
+
+    Raises:
+        AnceError: no such model there, too few layers, or weights that do not fit.
+    """
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, **config_changes)
         keep_layers(config, layers, folder)
-        encoder = _encoder_class(config, folder)
+        wanted = architecture(config, folder)
         with quiet():
-            loaded: Any = encoder.from_pretrained(
+            loaded: Any = wanted.from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                **pooler_switch(encoder),
+                **pooler_switch(wanted),
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise AnceError(f"{folder}: cannot load an encoder: {' '.join(str(error).split())}") from error
-    backbone: PreTrainedModel = loaded[0]
-    # Weights that the file has and the encoder does not need (a pooler, an LM head, dropped layers) are no error.
-    if missing := sorted(loaded[1]["missing_keys"]):
-        raise AnceError(f"{folder}: {WEIGHTS} lacks {len(missing)} weights of the encoder, e.g. {missing[0]}")
-    backbone.config.architectures = [type(backbone).__name__]
-    return backbone
+        raise AnceError(f"{folder}: cannot load {what}: {' '.join(str(error).split())}") from error
+    loaded[0].config.architectures = [wanted.__name__]
+    return loaded[0], sorted(loaded[1]["missing_keys"])
 
 
 def save_backbone(backbone: PreTrainedModel, folder: Path) -> None:

@@ -6,17 +6,16 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig, PreTrainedModel
 
 from ance.errors import AnceError
-from ance.model.backbone import keep_layers, longest_text, quiet, resolve, save_backbone
+from ance.model.backbone import load_transformer, longest_text, resolve, save_backbone
 from ance.model.batching import token_budget_batches
 from ance.model.bi_encoder import TOKENIZER_FILES
 from ance.model.encoding import CPU_TOKEN_BUDGET, EncodingStopped
@@ -24,6 +23,7 @@ from ance.model.layout import module_folders
 from ance.model.pairs import PairBatch, PairTokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+WHAT = "a cross-encoder"
 
 
 class CrossEncoder(nn.Module):
@@ -65,7 +65,7 @@ class CrossEncoder(nn.Module):
         """
         folder = resolve(model_path)
         folder = module_folders(folder)["Transformer"] if (folder / "modules.json").exists() else folder
-        backbone, missing = _read(folder, layers)
+        backbone, missing = load_transformer(folder, WHAT, _classifier_class, layers, num_labels=1)
         inside = f"{backbone.base_model_prefix}."
         if lost := [name for name in missing if name.startswith(inside) and ".pooler." not in name]:
             raise AnceError(f"{folder}: lacks {len(lost)} weights of the encoder, e.g. {lost[0]}")
@@ -92,7 +92,7 @@ class CrossEncoder(nn.Module):
         Raises:
             AnceError: no such model there, or one with another number of logits.
         """
-        backbone, missing = _read(folder, None)
+        backbone, missing = load_transformer(folder, WHAT, _classifier_class, num_labels=1)
         if missing:
             raise AnceError(f"{folder}: no cross-encoder, it lacks {len(missing)} weights, e.g. {missing[0]}")
         model = cls(backbone, folder, max_tokens=min(max_tokens, _saved_limit(folder)), token_budget=token_budget)
@@ -147,28 +147,6 @@ def _saved_limit(folder: Path) -> int:
     path = folder / _TOKENIZER_CONFIG
     settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return int(settings.get("model_max_length", sys.maxsize))
-
-
-def _read(folder: Path, layers: int | None) -> tuple[PreTrainedModel, list[str]]:
-    """A sequence classifier with one label in float32, and the names of the weights that its file lacks."""
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        classifier = _classifier_class(config, folder)
-        keep_layers(config, layers, folder)
-        config.num_labels = 1
-        with quiet():
-            loaded: Any = classifier.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise AnceError(f"{folder}: cannot load a cross-encoder: {' '.join(str(error).split())}") from error
-    loaded[0].config.architectures = [classifier.__name__]
-    return loaded[0], sorted(loaded[1]["missing_keys"])
 
 
 def _classifier_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedModel]:
