@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
@@ -10,7 +11,7 @@ from ance.evaluation.systems import rank_dense
 from ance.model.bi_encoder import BiEncoder
 from ance.model.encoding import TextEncoder
 from ance.negatives.mined import ranking_depth
-from ance.negatives.sampling import Rows, is_positive, uniform_positions, without_positives
+from ance.negatives.sampling import Rows, is_positive, without_positives
 from ance.negatives.sources import ListedNegatives, RandomNegatives
 from ance.retrieval.bm25 import BM25
 from ance.runtime.contracts import RunConfig
@@ -77,21 +78,45 @@ def negatives_by_kind(
     current = top(dense.ids, dense.scores)
     kinds = {
         "random": random.negatives(drawn.rows, 1, rng)[:, 0],
-        "in_batch": _in_batch(drawn, rng),
+        "in_batch": hardest_in_batch(
+            encoder.encode_rows_at(dataset.queries("train").tokens, drawn.rows, config.model.max_query_tokens),
+            encoder.encode_rows_at(dataset.passages.tokens, drawn.positive_rows, config.model.max_passage_tokens),
+            drawn,
+            config.training.batch_size,
+            rng,
+        ),
         "bm25": listed(top(sparse, sparse_scores)),
         "ance": listed(current),
     }
     return kinds, current
 
 
-def _in_batch(drawn: ProbedQueries, rng: np.random.Generator) -> Rows:
-    """The positive of another drawn query.
+def hardest_in_batch(
+    queries: NDArray[np.float32],
+    positives: NDArray[np.float32],
+    drawn: ProbedQueries,
+    batch_size: int,
+    rng: np.random.Generator,
+) -> Rows:
+    """The best scored positive of another query of the same random batch: the negative that weighs most in a batch
+    (the paper's NCE negative).
+
+    Args:
+        queries, positives: float32 [n, D], vectors of the drawn queries and of their positives.
+
+    Returns:
+        Passage rows, int64 [n].
 
     Raises:
-        AnceError: every other positive answers a query, too.
+        AnceError: in a batch, every other positive answers a query, too.
     """
-    available = ~is_positive(drawn.positive_rows[None], drawn.known)
-    positions = uniform_positions(available, 1, rng)[:, 0]
-    if (positions < 0).any():
-        raise AnceError("every drawn positive answers one of the drawn queries: probe with more --queries")
-    return drawn.positive_rows[positions]
+    hardest = np.empty(len(drawn.rows), np.int64)
+    batches = max(1, len(drawn.rows) // max(2, batch_size))
+    for batch in np.array_split(rng.permutation(len(drawn.rows)), batches):
+        rows = drawn.positive_rows[batch]
+        scores = queries[batch] @ positives[batch].T  # [b, b]
+        scores[is_positive(np.broadcast_to(rows, scores.shape), drawn.known[batch])] = -np.inf
+        if np.isneginf(scores.max(axis=1)).any():
+            raise AnceError("every positive of a batch answers one of its queries: probe with more --queries")
+        hardest[batch] = rows[scores.argmax(axis=1)]
+    return hardest

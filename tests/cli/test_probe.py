@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ance.cli.probe import COLUMNS, rank_correlation, table
-from ance.cli.probe_negatives import draw_queries, negatives_by_kind
+from ance.cli.probe_negatives import ProbedQueries, draw_queries, hardest_in_batch, negatives_by_kind
 from ance.data.dataset import Dataset
+from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
 from ance.negatives.sampling import is_positive
 from ance.runtime.artifacts import fetch, publish
@@ -95,6 +96,30 @@ def test_no_kind_ever_gives_a_query_one_of_its_positives(salad: Salad) -> None:
         assert not is_positive(negatives, drawn.known).any()
     assert set(kinds["in_batch"]) <= set(drawn.positive_rows)
     assert top.shape == (50, 20)
+
+
+def test_in_batch_is_the_hardest_of_a_batch_that_is_no_positive() -> None:
+    rows = np.arange(4)
+    drawn = ProbedQueries(rows, rows + 10, np.array([[10, -1], [11, 12], [12, -1], [13, -1]]))
+    queries = np.eye(4, dtype=np.float32)
+    # By query: its own positive scores 9, the passage that is hardest for it follows.
+    positives = np.array([[9, 5, 3, 1], [7, 9, 2, 8], [1, 9, 9, 2], [2, 6, 1, 9]], np.float32)
+    whole = hardest_in_batch(queries, positives, drawn, 4, np.random.default_rng(0))
+    assert whole.tolist() == [11, 13, 10, 11]
+    with pytest.raises(AnceError, match="more --queries"):
+        hardest_in_batch(queries[1:3], positives[1:3], drawn_part(drawn, slice(1, 3)), 2, np.random.default_rng(0))
+
+
+def test_a_batch_holds_no_more_queries_than_it_should() -> None:
+    rows = np.arange(64)
+    drawn = ProbedQueries(rows, rows, rows[:, None])
+    queries, positives = np.ones((64, 1), np.float32), np.arange(64, dtype=np.float32)[:, None]
+    hardest = hardest_in_batch(queries, positives, drawn, 8, np.random.default_rng(0))
+    assert len(set(hardest)) == 16  # in each of 8 batches the best, and for itself the second best
+
+
+def drawn_part(drawn: ProbedQueries, part: slice) -> ProbedQueries:
+    return ProbedQueries(drawn.rows[part], drawn.positive_rows[part], drawn.known[part])
 
 
 def test_rank_correlation_is_one_for_the_same_order_and_minus_one_for_the_reverse() -> None:
