@@ -36,7 +36,7 @@ class Observed:
     logs: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """A stack that has refreshed, swapped and answered, and still trains."""
     if shutil.which("prometheus") is None:

@@ -38,7 +38,7 @@ def live(run: TinyRun, metrics: SearchMetrics) -> Iterator[Live]:
         yield live
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ready(tmp_path_factory: pytest.TempPathFactory, fresh: TinyRun) -> Iterator[tuple[Live, TinyRun]]:
     """A service that has all it can have: versions 1 and 2, BM25, a reranker. Tests only read from it."""
     run = fresh.copy(tmp_path_factory.mktemp("ready"))
