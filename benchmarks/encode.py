@@ -5,7 +5,6 @@ python -m benchmarks.encode [--data BEIR_FOLDER] [--threads 1] [--json]
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import sysconfig
@@ -25,6 +24,7 @@ from ance.model.bi_encoder import BiEncoder
 from ance.model.config import ModelConfig
 from ance.model.encoding import TextEncoder
 from benchmarks.harness import Pairs, Result, machine, paired, use_threads
+from benchmarks.options import parser, with_threads
 
 GOAL = 1.0
 MAX_TOKENS = 256
@@ -34,15 +34,15 @@ TOLERANCE = 1e-5
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are passages a second in float32; `details` has the rest."""
-    parser = argparse.ArgumentParser(prog="benchmarks.encode", description=__doc__)
-    parser.add_argument("--data", type=Path, help="BEIR folder with corpus.jsonl (default: Python's own functions)")
-    parser.add_argument("--texts", type=int, default=1000, help="passages to encode")
-    parser.add_argument("--layers", type=int, default=2, help="layers of MiniLM to keep")
-    parser.add_argument("--pooling", choices=["mean", "cls"], default="mean")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--pairs", type=int, default=5, help="paired runs for each precision")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_threads(parser("encode", __doc__), threads=1)
+    command_line.add_argument(
+        "--data", type=Path, help="BEIR folder with corpus.jsonl (default: Python's own functions)"
+    )
+    command_line.add_argument("--texts", type=int, default=1000, help="passages to encode")
+    command_line.add_argument("--layers", type=int, default=2, help="layers of MiniLM to keep")
+    command_line.add_argument("--pooling", choices=["mean", "cls"], default="mean")
+    command_line.add_argument("--pairs", type=int, default=5, help="paired runs for each precision")
+    options = command_line.parse_args(arguments)
     use_threads(options.threads)
     texts = list(islice(_beir(options.data) if options.data else _python_functions(), options.texts))
     result = compare(texts, layers=options.layers, pooling=options.pooling, n=options.pairs)

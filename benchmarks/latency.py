@@ -1,22 +1,26 @@
 """Dense search against BM25 + BERT reranking of 100 documents: same process, same queries, quality of both beside it.
 
-python -m benchmarks.latency [--dataset beir:FOLDER] [--queries 30] [--json]
+Of a trained run with a trained reranker (`ance demo`, then `ance reranker train`). Without one, of a start model with
+an untrained reranker, which is as slow as a trained one but finds nothing: then the quality is left out.
+
+python -m benchmarks.latency [--store URL --run ID] [--dataset beir:FOLDER] [--queries 30] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from statistics import median
 
 import httpx
 import numpy as np
 
-from ance.cli.demo import DATASET
 from ance.evaluation.metrics import measure
 from benchmarks.harness import Result, machine
-from benchmarks.pipeline import offline
-from benchmarks.serving import ServedRun, served_run, service, use_one_thread
+from benchmarks.options import parser, with_dataset, with_threads
+from benchmarks.runs import offline
+from benchmarks.served_run import ServedRun, published_run, trained_run
+from benchmarks.serving import service, use_one_thread
 
 GOAL = 100.0
 DEPTH = 100
@@ -24,30 +28,27 @@ DEPTH = 100
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds at the median."""
-    parser = argparse.ArgumentParser(prog="benchmarks.latency", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--queries", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_threads(with_dataset(parser("latency", __doc__)), threads=1)
+    command_line.add_argument("--store", help="store of a trained run")
+    command_line.add_argument("--run", default="demo", help="id of that run")
+    command_line.add_argument("--queries", type=int, default=30)
+    options = command_line.parse_args(arguments)
     offline()
     use_one_thread()
-    with served_run(options.dataset) as run:
-        run.publish(1)
-        run.publish_reranker()
-        with service(run, threads=options.threads) as (url, _):
+    seconds: dict[str, list[float]] = {"dense": [], "rerank": []}
+    found: dict[str, list[list[str]]] = {"dense": [], "rerank": []}
+    with run_to_serve(options.store, options.run, options.dataset) as run:
+        with service(run, threads=options.threads) as (url, _), httpx.Client(timeout=120) as client:
             wait_for_reranking(url)
             queries = run.queries()[: options.queries]
-            seconds: dict[str, list[float]] = {"dense": [], "rerank": []}
-            found: dict[str, list[list[str]]] = {"dense": [], "rerank": []}
-            with httpx.Client(timeout=120) as client:
-                for query in [queries[0], *queries]:  # the first one warms up
-                    for mode in seconds:
-                        body = {"query": query, "mode": mode, "top_k": DEPTH, "candidates": DEPTH, "fields": []}
-                        answer = client.post(f"{url}/v1/search", json=body).raise_for_status().json()
-                        seconds[mode].append(answer["timings"]["total"])
-                        found[mode].append([hit["id"] for hit in answer["results"][0]["hits"]])
-        quality = {mode: metrics(run, rankings[1:]) for mode, rankings in found.items()}
+            for query in [queries[0], *queries]:  # the first one warms up
+                for mode in seconds:
+                    body = {"query": query, "mode": mode, "top_k": DEPTH, "candidates": DEPTH, "fields": []}
+                    answer = client.post(f"{url}/v1/search", json=body).raise_for_status().json()
+                    seconds[mode].append(answer["timings"]["total"])
+                    found[mode].append([hit["id"] for hit in answer["results"][0]["hits"]])
+        quality = {mode: metrics(run, rankings[1:]) for mode, rankings in found.items()} if options.store else {}
+        source = run.config.dataset if options.store else options.dataset
     dense, rerank = seconds["dense"][1:], seconds["rerank"][1:]
     ratios = [theirs / ours for ours, theirs in zip(dense, rerank, strict=True)]
     result = Result(
@@ -61,10 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         n=len(dense),
         spread=(min(ratios), max(ratios)),
         machine=machine(),
-        details={"unit": "s", "dataset": options.dataset, "documents": DEPTH, "quality": quality},
+        details={"unit": "s", "dataset": source, "documents": DEPTH, "quality": quality},
     )
     print(result.to_json() if options.json else result.line())
+    for mode, values in {} if options.json else quality.items():
+        print(f"  {mode:6}", *(f"{name} {value:.4f}" for name, value in values.items()))
     return result
+
+
+@contextmanager
+def run_to_serve(store: str | None, run: str, dataset: str) -> Iterator[ServedRun]:
+    """The trained run, or one of the start model."""
+    if store is not None:
+        with trained_run(store, run) as trained:
+            yield trained
+    else:
+        with published_run(dataset) as untrained:
+            untrained.publish_reranker()
+            yield untrained
 
 
 def metrics(run: ServedRun, rankings: list[list[str]]) -> dict[str, float]:

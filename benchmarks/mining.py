@@ -12,7 +12,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's BLAS reads it once, when it is loaded
 
-import argparse
 import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from ance.retrieval.topk import StreamingTopK
 from benchmarks.harness import Result, machine, paired, use_threads
+from benchmarks.options import parser
 
 GOAL = 0.8
 CLUSTERS = 64
@@ -60,15 +60,14 @@ class Size(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds for all queries and the whole corpus."""
-    parser = argparse.ArgumentParser(prog="benchmarks.mining", description=__doc__)
-    parser.add_argument("--queries", type=int, default=17_000)
-    parser.add_argument("--passages", type=int, default=6_200)
-    parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--k", type=int, default=200)
-    parser.add_argument("--shard", type=int, default=512, help="passages a shard")
-    parser.add_argument("--pairs", type=int, default=5, help="paired runs")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = parser("mining", __doc__)
+    command_line.add_argument("--queries", type=int, default=17_000)
+    command_line.add_argument("--passages", type=int, default=6_200)
+    command_line.add_argument("--dim", type=int, default=384)
+    command_line.add_argument("--k", type=int, default=200)
+    command_line.add_argument("--shard", type=int, default=512, help="passages a shard")
+    command_line.add_argument("--pairs", type=int, default=5, help="paired runs")
+    options = command_line.parse_args(arguments)
     size = Size(options.queries, options.passages, options.dim, options.k, options.shard)
     result = compare(size, options.pairs)
     if options.json:

@@ -7,20 +7,15 @@ steps later.
 python -m benchmarks.negatives [--dataset beir:FOLDER] [--seeds 3] [--split dev]
 """
 
-import argparse
 import copy
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import torch
-import yaml
 
-from ance.cli.demo import DATASET
-from ance.cli.models import resolve_model
 from ance.data.dataset import Dataset
 from ance.data.open_source import open_source
 from ance.data.prepare import prepare
@@ -39,8 +34,9 @@ from ance.training.preparation import prepare_for_training
 from ance.training.schedule import learning_rate
 from ance.training.step import TrainingStep, TrainingTexts
 from benchmarks.harness import Result, machine, use_threads
+from benchmarks.options import parser, with_config, with_threads
+from benchmarks.runs import load_config
 
-DEMO = Path(__file__).parents[1] / "ance" / "cli" / "demo.yaml"
 MEASURE = "RR@10"
 KINDS = ("ance", "bm25", "random")
 
@@ -126,18 +122,14 @@ class Experiment:
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result: mean RR@10 after ANN negatives over that after BM25's."""
-    parser = argparse.ArgumentParser(prog="benchmarks.negatives", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change a setting, dotted key")
-    parser.add_argument("--split", default="dev")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--refresh", type=int, default=40, help="steps from one refresh to the next")
-    parser.add_argument("--lag", type=int, default=40, help="steps a refresh takes")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="for tuning: only some")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_threads(with_config(parser("negatives", __doc__)), threads=2)
+    command_line.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change a setting, dotted key")
+    command_line.add_argument("--split", default="dev")
+    command_line.add_argument("--seeds", type=int, default=3)
+    command_line.add_argument("--refresh", type=int, default=40, help="steps from one refresh to the next")
+    command_line.add_argument("--lag", type=int, default=40, help="steps a refresh takes")
+    command_line.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="for tuning: only some")
+    options = command_line.parse_args(arguments)
     use_threads(options.threads)
     config = load_config(options.config, dict(change.split("=", 1) for change in options.set))
     with tempfile.TemporaryDirectory() as scratch:
@@ -149,23 +141,10 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         print(f"{options.dataset}, {options.split}: BM25 {bm25:.4f}", flush=True)
         runs = [experiment.seed(config.training.seed + number, options.kinds) for number in range(options.seeds)]
     if set(options.kinds) != set(KINDS):
-        parser.exit(message="no claim is made from some kinds only\n")
+        command_line.exit(message="no claim is made from some kinds only\n")
     result = summarise(options.dataset, options.split, bm25, runs)
     print(result.to_json() if options.json else json.dumps(result.details, indent=1))
     return result
-
-
-def load_config(path: Path, changes: Mapping[str, str]) -> RunConfig:
-    """The configuration with some dotted keys changed."""
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
-    for key, value in changes.items():
-        section = values
-        *parents, last = key.split(".")
-        for parent in parents:
-            section = section.setdefault(parent, {})
-        section[last] = yaml.safe_load(value)
-    values["model"]["name_or_path"] = resolve_model(values["model"]["name_or_path"])
-    return RunConfig.parse(yaml.safe_dump(values), str(path))
 
 
 def summarise(dataset: str, split: str, bm25: float, runs: list[dict[str, float]]) -> Result:

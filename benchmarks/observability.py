@@ -26,7 +26,8 @@ from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
 from ance.training.step import TrainingStep, TrainingTexts
 from benchmarks.harness import Result, machine, paired, use_threads
-from benchmarks.negatives import DEMO, load_config
+from benchmarks.options import DEMO
+from benchmarks.runs import load_config
 
 GOAL = round(1 / 1.02, 3)
 """At most 2 % on top of a step."""

@@ -1,7 +1,6 @@
 """A refresh pipeline for benchmarks: real Redis, indexer and inferencers, and this process as the trainer."""
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from ance.cli.prepare import prepare_dataset
 from ance.cli.stack import LOCAL, free_port
 from ance.cli.supervisor import ProcessSpec, Supervisor, python_service
 from ance.data.dataset import Dataset
@@ -25,6 +22,7 @@ from ance.runtime.feed import CheckpointServer
 from ance.runtime.layout import RunLayout
 from ance.runtime.local_redis import server_command
 from ance.runtime.store import Store
+from benchmarks.runs import created_run
 
 START_SECONDS = 120.0
 SETTLE_SECONDS = 15.0
@@ -109,18 +107,13 @@ class Pipeline:
 @contextmanager
 def pipeline(config: RunConfig, dataset: str) -> Iterator[Pipeline]:
     """Prepare the data set and start Redis and an indexer, all on this machine with one thread each."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        url = f"file://{folder / 'store'}"
-        prepare_dataset(dataset, url, config.model.name_or_path, name=config.dataset)
-        store = Store.open(url)
-        store.write_new(RunLayout(config.run).run_yaml, yaml.safe_dump(config.model_dump(mode="json")).encode())
+    with created_run(config, dataset) as (store, folder):
         redis_port = free_port()
         supervisor = Supervisor(folder / "logs")
         feed = CheckpointServer(0, config.run, host=LOCAL)
         port = feed.start()
         environment = {
-            "ANCE_STORE": url,
+            "ANCE_STORE": store.url,
             "ANCE_RUN": config.run,
             "ANCE_REDIS_URL": f"redis://{LOCAL}:{redis_port}/0",
             "ANCE_CACHE_DIR": str(folder),
@@ -138,8 +131,3 @@ def pipeline(config: RunConfig, dataset: str) -> Iterator[Pipeline]:
         finally:
             supervisor.stop()
             feed.stop()
-
-
-def offline() -> None:
-    """Models are folders here: no library need ask a hub."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")

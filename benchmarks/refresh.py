@@ -6,15 +6,13 @@ rows. One thread each.
 python -m benchmarks.refresh [--dataset beir:FOLDER] [--json]
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 
-from ance.cli.demo import DATASET
 from benchmarks.harness import Result, machine
-from benchmarks.negatives import DEMO, load_config
-from benchmarks.pipeline import offline, pipeline
+from benchmarks.options import parser, with_config
+from benchmarks.pipeline import pipeline
+from benchmarks.runs import load_config, offline
 
 GOAL = round(1 / 1.1, 3)
 """At most 10 % on top of encoding."""
@@ -28,12 +26,9 @@ SETTINGS = {
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds."""
-    parser = argparse.ArgumentParser(prog="benchmarks.refresh", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_config(parser("refresh", __doc__))
+    command_line.add_argument("--pairs", type=int, default=5)
+    options = command_line.parse_args(arguments)
     offline()
     config = load_config(options.config, SETTINGS)
     refreshes, encodings, merges = [], [], []

@@ -3,28 +3,23 @@
 python -m benchmarks.scaling [--dataset beir:FOLDER] [--json]
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 
-from ance.cli.demo import DATASET
 from benchmarks.harness import Result, machine
-from benchmarks.negatives import DEMO, load_config
-from benchmarks.pipeline import offline, pipeline
+from benchmarks.options import parser, with_config
+from benchmarks.pipeline import pipeline
 from benchmarks.refresh import SETTINGS
+from benchmarks.runs import load_config, offline
 
 GOAL = 1.7
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds a refresh takes."""
-    parser = argparse.ArgumentParser(prog="benchmarks.scaling", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
-    parser.add_argument("--runs", type=int, default=5, help="refreshes with each number of inferencers")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_config(parser("scaling", __doc__))
+    command_line.add_argument("--runs", type=int, default=5, help="refreshes with each number of inferencers")
+    options = command_line.parse_args(arguments)
     offline()
     seconds: dict[int, list[float]] = {}
     # The second joins and leaves in the middle, so that a machine that gets slower harms neither side alone.

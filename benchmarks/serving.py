@@ -1,120 +1,24 @@
-"""A search service for benchmarks: a real run of a real encoder, the service as a process, closed-loop clients."""
+"""A search service for benchmarks: the service as a process, closed-loop clients."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import numpy as np
 import torch
-import yaml
-from numpy.typing import NDArray
 
-from ance.cli.demo import DATASET
-from ance.cli.prepare import prepare_dataset
 from ance.cli.stack import LOCAL, free_port
-from ance.data.dataset import Dataset
-from ance.model.bi_encoder import BiEncoder
-from ance.model.cross_encoder import CrossEncoder
-from ance.model.encoding import TextEncoder
-from ance.retrieval.index import IndexBuilder
-from ance.runtime.artifacts import fetch, publish
-from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
-from ance.runtime.layout import RunLayout
-from ance.runtime.store import Store
-from benchmarks.negatives import DEMO, load_config
+from benchmarks.served_run import ServedRun
 
 START_SECONDS = 300.0
-SETTINGS = {"model.max_passage_tokens": "128"}
-
-
-@dataclass
-class ServedRun:
-    """A store with a data set and a run, to publish versions into and to serve from."""
-
-    config: RunConfig
-    store: Store
-    folder: Path
-    layout: RunLayout = field(init=False)
-    dataset: Dataset = field(init=False)
-    model: BiEncoder = field(init=False)
-    vectors: NDArray[np.float32] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.layout = RunLayout(self.config.run)
-        self.dataset = Dataset.open(fetch(self.store, self.layout.dataset(self.config.dataset), self.folder))
-        self.model = BiEncoder.start(self.config.model)
-        self.vectors = self._encode()
-
-    def _encode(self) -> NDArray[np.float32]:
-        tokens = self.dataset.passages.tokens
-        encoder = TextEncoder(self.model, self.dataset.special)
-        return encoder.encode_rows(tokens, 0, len(tokens), self.config.model.max_passage_tokens)
-
-    def publish(self, step: int, *, scale: float = 1.0) -> None:
-        """A version: its checkpoint, and its index with vectors times `scale`, by which its scores are known."""
-        checkpoint = self._publish(Kind.CHECKPOINT, step, "checkpoint", self.model.save)
-
-        def write(folder: Path) -> None:
-            builder = IndexBuilder(self.config.index.factory, self.vectors.shape[1], len(self.vectors))
-            builder.add(self.vectors * np.float32(scale), np.arange(len(self.vectors), dtype=np.int64))
-            builder.finish(folder)
-
-        stats = {"checkpoint": checkpoint.model_dump(mode="json"), "dataset": self.config.dataset}
-        self._publish(Kind.INDEX, step, "index", write, stats)
-
-    def publish_reranker(self) -> None:
-        """A cross-encoder from the start model: untrained, but as slow as a trained one."""
-        model = self.config.model
-        cross_encoder = CrossEncoder.start(model.name_or_path, model.layers)
-        self._publish(Kind.RERANKER, 1, "reranker", cross_encoder.save)
-
-    def _publish(
-        self,
-        kind: Kind,
-        step: int,
-        pointer: str,
-        write: Callable[[Path], None],
-        stats: Mapping[str, object] | None = None,
-    ) -> ArtifactRef:
-        staging = Path(tempfile.mkdtemp(dir=self.folder)) / pointer
-        write(staging)
-        return publish(
-            self.store,
-            self.layout.version(kind, step),
-            staging,
-            kind=kind,
-            run_id=self.config.run,
-            step=step,
-            stats=stats,
-            pointer=f"{self.layout.root}/latest/{pointer}.json",
-        )
-
-    def queries(self, split: str = "test") -> list[str]:
-        """Texts of a split's queries."""
-        return [document["text"] for document in self.dataset.queries(split).documents]
-
-
-@contextmanager
-def served_run(dataset: str = DATASET) -> Iterator[ServedRun]:
-    """A run of the demo's configuration over a data set, in a temporary folder."""
-    config = load_config(DEMO, SETTINGS)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        url = f"file://{folder / 'store'}"
-        prepare_dataset(dataset, url, config.model.name_or_path, name=config.dataset)
-        store = Store.open(url)
-        store.write_new(RunLayout(config.run).run_yaml, yaml.safe_dump(config.model_dump(mode="json")).encode())
-        yield ServedRun(config, store, folder)
 
 
 @contextmanager

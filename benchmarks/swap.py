@@ -8,7 +8,6 @@ python -m benchmarks.swap [--dataset beir:FOLDER] [--clients 16] [--seconds 60] 
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +17,12 @@ from typing import Any
 import httpx
 import numpy as np
 
-from ance.cli.demo import DATASET
 from ance.model.encoding import TextEncoder
 from benchmarks.harness import Result, machine
-from benchmarks.pipeline import offline
-from benchmarks.serving import Load, ServedRun, closed_loop, served_run, service, use_one_thread
+from benchmarks.options import parser, with_dataset, with_threads
+from benchmarks.runs import offline
+from benchmarks.served_run import PublishedRun, published_run
+from benchmarks.serving import Load, closed_loop, service, use_one_thread
 
 GOAL = 1.5
 TOP_K = 10
@@ -33,18 +33,14 @@ WINDOW_SECONDS = 1.0
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are seconds at the 99th percentile."""
-    parser = argparse.ArgumentParser(prog="benchmarks.swap", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--versions", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_threads(with_dataset(parser("swap", __doc__)), threads=1)
+    command_line.add_argument("--clients", type=int, default=16)
+    command_line.add_argument("--seconds", type=float, default=60.0)
+    command_line.add_argument("--versions", type=int, default=5)
+    options = command_line.parse_args(arguments)
     offline()
     use_one_thread()
-    with served_run(options.dataset) as run:
-        run.publish(1)
+    with published_run(options.dataset) as run:
         queries = run.queries()[:64]
         check = checker(run, queries)
         bodies: list[dict[str, object]] = [{"query": query, "top_k": TOP_K, "fields": []} for query in queries]
@@ -65,27 +61,30 @@ def main(arguments: Sequence[str] | None = None) -> Result:
 
 
 class Swaps(threading.Thread):
-    """Publishes versions at even distances, and remembers when each swap began and ended."""
+    """Announces versions at even distances, and remembers when each swap began and ended.
 
-    def __init__(self, run: ServedRun, url: str, versions: int, seconds: float) -> None:
+    They are published before: whoever makes an index does not share the processor of a search service.
+    """
+
+    def __init__(self, run: PublishedRun, url: str, versions: int, seconds: float) -> None:
         super().__init__()
-        self._run, self._url, self._versions, self._pause = run, url, versions, seconds / (versions + 1)
+        self._run, self._url, self._pause = run, url, seconds / (versions + 1)
+        self._indexes = [run.publish(step, scale=float(step)) for step in range(2, versions + 2)]
         self.windows: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        """Publish and wait for the swap, one version after the other."""
+        """Announce and wait for the swap, one version after the other."""
         began = time.perf_counter()
-        for number in range(1, self._versions + 1):
+        for number, index in enumerate(self._indexes, start=1):
             time.sleep(max(0.0, began + number * self._pause - time.perf_counter()))
-            step = number + 1
-            self._run.publish(step, scale=float(step))
-            published = time.perf_counter() - began
-            while httpx.get(f"{self._url}/version").json()["index"] != step:
+            announced = time.perf_counter() - began
+            self._run.announce(index)
+            while httpx.get(f"{self._url}/version").json()["index"] != index.step:
                 time.sleep(0.05)
-            self.windows.append((published, time.perf_counter() - began + WINDOW_SECONDS))
+            self.windows.append((announced, time.perf_counter() - began + WINDOW_SECONDS))
 
 
-def checker(run: ServedRun, queries: list[str]) -> Callable[[dict[str, object], httpx.Response], str]:
+def checker(run: PublishedRun, queries: list[str]) -> Callable[[dict[str, object], httpx.Response], str]:
     """Holds an answer against exact search with its version's vectors."""
     encoder = TextEncoder(run.model, run.dataset.special)
     vectors = encoder.encode_texts(queries, run.config.model.max_query_tokens)

@@ -7,37 +7,33 @@ python -m benchmarks.throughput [--dataset beir:FOLDER] [--clients 16] [--second
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
-from ance.cli.demo import DATASET
 from ance.cli.stack import LOCAL, free_port
 from ance.runtime.artifacts import fetch
 from benchmarks.harness import Result, machine
-from benchmarks.pipeline import offline
-from benchmarks.serving import Load, ServedRun, closed_loop, served_run, service, started, use_one_thread, wait_for
+from benchmarks.options import parser, with_dataset, with_threads
+from benchmarks.runs import offline
+from benchmarks.served_run import ServedRun, published_run
+from benchmarks.serving import Load, closed_loop, service, started, use_one_thread, wait_for
 
 GOAL = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
     """Measure, print, and return the result. The figures are queries a second."""
-    parser = argparse.ArgumentParser(prog="benchmarks.throughput", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of one run")
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    command_line = with_threads(with_dataset(parser("throughput", __doc__)), threads=1)
+    command_line.add_argument("--clients", type=int, default=16)
+    command_line.add_argument("--seconds", type=float, default=10.0, help="of one run")
+    command_line.add_argument("--pairs", type=int, default=3)
+    options = command_line.parse_args(arguments)
     offline()
     use_one_thread()
     loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
-    with served_run(options.dataset) as run:
-        run.publish(1)
+    with published_run(options.dataset) as run:
         bodies: list[dict[str, object]] = [{"query": query, "top_k": 10} for query in run.queries()]
         with (
             service(run, threads=options.threads, ANCE_BM25="false") as (ours, _),
