@@ -40,7 +40,8 @@ class Ragged:
         flat = np.empty(0, dtype) if empty else np.memmap(bin_path, dtype, mode="r")
         if int(offsets[-1]) != len(flat):
             raise ValueError(f"{bin_path}: {len(flat)} values, {offsets_path.name} says {int(offsets[-1])}")
-        return cls(flat, offsets)
+        # As plain arrays over the same pages: slices of a memmap cost several times as much.
+        return cls(flat.view(np.ndarray), offsets.view(np.ndarray))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

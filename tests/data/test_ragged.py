@@ -27,7 +27,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactor
 
 def test_rows_are_views_of_the_mapped_file(tmp_path: Path) -> None:
     ragged = write(tmp_path, [[1, 2], [3]])
-    assert isinstance(ragged.flat, np.memmap)
+    assert isinstance(ragged.flat.base, np.memmap)
     assert np.shares_memory(ragged[0], ragged.flat)
     assert ragged[0].dtype == np.uint16
 
