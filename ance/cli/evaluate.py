@@ -19,7 +19,7 @@ def evaluate(
     run: Annotated[str, typer.Option(help="Id of the run.", show_default=False)],
     split: Annotated[str, typer.Option(help="Split of the data set to score.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    trec: Annotated[Path | None, typer.Option(help="Folder for one TREC run file a system.")] = None,
+    trec: Annotated[Path | None, typer.Option(help="Folder for a TREC run of each system, and the qrels.")] = None,
     rerank: Annotated[
         int, typer.Option(min=0, help="Also score the run's reranker on BM25's first N passages (0: not).")
     ] = 0,
@@ -45,7 +45,7 @@ def evaluate_run(
         store_url: holds the run.
         run: its id.
         split: of the run's data set.
-        trec: folder for one TREC run file a system.
+        trec: folder for a TREC run of each system, and the qrels.
         rerank_depth: passages of BM25 that the run's reranker ranks again (0: it is left out).
         threads: CPU threads (None: all).
 
@@ -61,7 +61,7 @@ def evaluate_run(
     from ance.evaluation.coverage import coverage
     from ance.evaluation.metrics import measure
     from ance.evaluation.systems import rank_bm25, rank_dense, rerank
-    from ance.evaluation.trec import write_run
+    from ance.evaluation.trec import write_qrels, write_run
     from ance.model.cross_encoder import CrossEncoder
     from ance.model.encoding import TextEncoder
     from ance.runtime.artifacts import fetch
@@ -92,15 +92,11 @@ def evaluate_run(
         rankings[name] = rank_dense(encoder, config.model, dataset, split, config.evaluation.depth)
     if trec is not None:
         trec.mkdir(parents=True, exist_ok=True)
+        query_ids, passage_ids = dataset.queries(split).ids, dataset.passages.ids
+        write_qrels(trec / f"{split}.qrels", query_ids, passage_ids, qrels)
         for name, ranking in rankings.items():
-            write_run(
-                trec / f"{name}.{split}.run",
-                dataset.queries(split).ids,
-                dataset.passages.ids,
-                ranking.ids,
-                ranking.scores,
-                f"{run}-{name}",
-            )
+            path = trec / f"{name}.{split}.run"
+            write_run(path, query_ids, passage_ids, ranking.ids, ranking.scores, f"{run}-{name}")
     systems = {name: measure(qrels, ranking.ids, measures=MEASURES) for name, ranking in rankings.items()}
     if dataset.has_answers(split):
         for name, ranking in rankings.items():

@@ -1,13 +1,20 @@
-"""Rankings as files that other evaluation tools read."""
+"""Rankings and judgements as files that other evaluation tools read, such as trec_eval."""
+
+from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ance.data.qrels import Qrels
 from ance.errors import AnceError
+
+WHITE_SPACE = re.compile(r"\s")
 
 
 def write_run(
@@ -21,7 +28,7 @@ def write_run(
     """Write a ranking as a TREC run: `query Q0 passage rank score tag`, rank from 1, best first.
 
     The file appears whole or not at all. Scores have the 9 digits that tell any two float32 apart; note that
-    trec_eval sorts by them, and equal ones by its own rule, whatever the rank says.
+    trec_eval sorts by them, and equal ones by its own rule, whatever the rank says. For ids see `field`.
 
     Args:
         path: file to write or replace.
@@ -32,31 +39,57 @@ def write_run(
         tag: name of the system.
 
     Raises:
-        AnceError: an id or the tag is empty or has white space in it, which the format cannot hold.
+        AnceError: the tag is empty or has white space in it, which the format cannot hold.
     """
-    _check_field("tag", tag)
-    rows = np.unique(ids[ids >= 0])
-    names = {int(row): passage_ids[row] for row in rows}
-    for name in names.values():
-        _check_field("passage id", name)
+    if tag.split() != [tag]:
+        raise AnceError(f"TREC run: tag {tag!r} is empty or has white space in it, rename it")
+    names = _names(passage_ids, ids[ids >= 0])
+
+    def lines() -> Iterator[str]:
+        for row, (passages, values) in enumerate(zip(ids.tolist(), scores.tolist(), strict=True)):
+            query = field(query_ids[row])
+            for rank, (passage, score) in enumerate(zip(passages, values, strict=True), 1):
+                if passage >= 0:
+                    yield f"{query} Q0 {names[passage]} {rank} {score:.9g} {tag}\n"
+
+    _write(path, lines())
+
+
+def write_qrels(path: Path, query_ids: Sequence[str], passage_ids: Sequence[str], qrels: Qrels) -> None:
+    """Write judgements as TREC qrels: `query 0 passage grade`. The file appears whole or not at all.
+
+    Args:
+        path: file to write or replace.
+        query_ids: the id of each query row.
+        passage_ids: the id of each passage row.
+    """
+    names = _names(passage_ids, qrels.passages)
+
+    def lines() -> Iterator[str]:
+        for row in range(qrels.queries):
+            query, judged = field(query_ids[row]), slice(qrels.indptr[row], qrels.indptr[row + 1])
+            for passage, grade in zip(qrels.passages[judged].tolist(), qrels.grades[judged].tolist(), strict=True):
+                yield f"{query} 0 {names[passage]} {grade}\n"
+
+    _write(path, lines())
+
+
+def field(text_id: str) -> str:
+    """An id as it stands in a file: columns end at white space, so that in ids is percent-encoded."""
+    return WHITE_SPACE.sub(lambda found: quote(found[0]), text_id)
+
+
+def _names(passage_ids: Sequence[str], rows: NDArray[np.int64]) -> dict[int, str]:
+    return {int(row): field(passage_ids[row]) for row in np.unique(rows)}
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with part.open("w", encoding="utf-8") as file:
-            for line, (passages, values) in enumerate(zip(ids.tolist(), scores.tolist(), strict=True)):
-                query = query_ids[line]
-                _check_field("query id", query)
-                file.writelines(
-                    f"{query} Q0 {names[passage]} {rank} {score:.9g} {tag}\n"
-                    for rank, (passage, score) in enumerate(zip(passages, values, strict=True), 1)
-                    if passage >= 0
-                )
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _check_field(kind: str, value: str) -> None:
-    if value.split() != [value]:
-        raise AnceError(f"TREC run: {kind} {value!r} is empty or has white space in it, rename it")

@@ -8,8 +8,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import ir_measures
 import numpy as np
 import pytest
+from ir_measures import R
 
 from ance.cli.evaluate import evaluate_run
 from ance.cli.stack import free_port
@@ -112,7 +114,11 @@ def test_the_test_split_is_scored_for_every_system(prepared: Prepared, finished_
     assert set(report["systems"]) == {"bm25", "start", "warmup", "ance"}
     assert report["systems"]["bm25"]["RR@10"] > 0.5  # the queries are words of their passage
     assert all(0 <= values["R@1000"] <= 1 for values in report["systems"].values())
-    assert len((tmp_path / "runs" / "bm25.test.run").read_text().splitlines()) > 0
+    judged = list(ir_measures.read_trec_qrels(str(tmp_path / "runs" / "test.qrels")))
+    for system, values in report["systems"].items():
+        run = ir_measures.read_trec_run(str(tmp_path / "runs" / f"{system}.test.run"))
+        [(_, recall)] = ir_measures.calc_aggregate([R @ 1000], judged, run).items()
+        assert recall == pytest.approx(values["R@1000"])
 
 
 def await_refreshes(store: Store, layout: RunLayout, number: int, log: Path) -> None:
