@@ -51,6 +51,12 @@ def titled(title: str, **settings: Any) -> Spec:
     return {"title": {"text": title}, **settings}
 
 
+def logarithmic(title: str) -> Spec:
+    """Settings of an axis of norms. Plotly labels 0.2 as 2 between 0.1 and 1: here every label is the number."""
+    values = [float(f"{digit}e{decade}") for decade in range(-9, 10) for digit in (1, 2, 5)]
+    return titled(title, type="log", tickvals=values, ticktext=[f"{value:g}" for value in values])
+
+
 def line(name: str, x: Floats, y: Floats, colour: str, **settings: Any) -> Spec:
     """A trace of at most `MAX_POINTS` points, whatever the length of x and y (float64 [n])."""
     kept = thinned(len(x))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ance.evaluation.report.charts import Floats, boundary, chart, line, smoothed, titled, window_of
+from ance.evaluation.report.charts import Floats, boundary, chart, line, logarithmic, smoothed, titled, window_of
 from ance.evaluation.report.section import Figure, Missing, Section, Spec
 from ance.evaluation.report.theme import Theme
 
@@ -78,7 +78,7 @@ def _norms(theme: Theme, steps: Sequence[Mapping[str, Any]], groups: Sequence[st
         _measured_line("all layers" if group == GLOBAL else group, measured(steps, NORMS, group), *styles[group])
         for group in groups
     ]
-    y = titled("gradient norm (log)", type="log")
+    y = logarithmic("gradient norm (log)")
     return chart(theme, traces, titled("step"), y, height=400, **stage_change(theme, steps))
 
 
@@ -90,7 +90,7 @@ def _bounds(theme: Theme, steps: Sequence[Mapping[str, Any]], kinds: Sequence[st
         "random": (theme.gray, "dot"),
     }
     traces = [_measured_line(KINDS[kind], measured(steps, BOUNDS, kind), *styles[kind]) for kind in kinds]
-    y = titled("gradient norm of a pair (log)", type="log")
+    y = logarithmic("gradient norm of a pair (log)")
     return chart(theme, traces, titled("step"), y, **stage_change(theme, steps))
 
 

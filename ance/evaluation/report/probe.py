@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ance.evaluation.report.charts import chart, titled
+from ance.evaluation.report.charts import chart, logarithmic, titled
 from ance.evaluation.report.convergence import KINDS
 from ance.evaluation.report.section import Figure, Missing, Section, Spec, Table
 from ance.evaluation.report.theme import Theme
@@ -68,5 +68,5 @@ def _bars(theme: Theme, kinds: Mapping[str, Mapping[str, float]]) -> Spec:
         }
         for name, (column, colour, pattern) in columns.items()
     ]
-    y = titled("gradient norm of a pair (log)", type="log")
+    y = logarithmic("gradient norm of a pair (log)")
     return chart(theme, traces, titled("kind of negative"), y, barmode="group")
