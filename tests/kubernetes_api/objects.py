@@ -1,55 +1,32 @@
-"""Objects as the API server keeps them: versioned, validated, and replaced by compare-and-swap."""
+"""Objects as the API server keeps them: versioned, validated, replaced by compare-and-swap, owned field by field."""
 
 from __future__ import annotations
 
 import copy
 import itertools
-import re
 import threading
 import uuid
-from collections.abc import Hashable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
-import kubernetes_validate
+from tests.kubernetes_api.admission import admit
+from tests.kubernetes_api.apply import Manager, Owners, apply, update
+from tests.kubernetes_api.kinds import Object, Refusal, Resource
+from tests.kubernetes_api.patches import json_merge
+from tests.kubernetes_api.structure import structure_of
 
-VERSION = "1.33"
-"""Of Kubernetes, whose schemas objects are held to."""
-MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
-KINDS = {
-    "leases": "Lease",
-    "events": "Event",
-    "deployments": "Deployment",
-    "statefulsets": "StatefulSet",
-    "jobs": "Job",
-    "pods": "Pod",
-}
-
-Object = dict[str, Any]
-_valid_shapes: set[Hashable] = set()
-
-
-@dataclass
-class Refusal(Exception):
-    """An answer that is an error."""
-
-    status: int
-    reason: str
-    message: str = ""
+SOMEBODY = Manager("somebody", applies=False)
 
 
 @dataclass(frozen=True)
-class Resource:
-    """What a path names, e.g. `apps/v1`, `default`, `deployments`, `encoder`."""
+class Change:
+    """One event of a watch."""
 
-    api_version: str
-    namespace: str
-    plural: str
-    name: str
-
-    @property
-    def kind(self) -> str:
-        return KINDS[self.plural]
+    version: int
+    event: str
+    resource: Resource
+    item: Object
 
 
 class Objects:
@@ -57,19 +34,37 @@ class Objects:
 
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str, str], Object] = {}
+        self._owners: dict[tuple[str, str, str], Owners] = {}
+        self._changes: list[Change] = []
         self._versions = itertools.count(1)
-        self._lock = threading.RLock()
+        self._changed = threading.Condition(threading.RLock())
 
     def get(self, resource: Resource) -> Object:
-        with self._lock:
+        with self._changed:
             return copy.deepcopy(self._present(resource))
 
-    def list(self, plural: str) -> list[Object]:
-        """All objects of a kind, oldest first."""
-        with self._lock:
-            return [copy.deepcopy(found) for (_, kind, _), found in self._objects.items() if kind == plural]
+    def list(self, plural: str, namespace: str = "") -> list[Object]:
+        """All objects of a kind, oldest first, in one namespace or in all."""
+        with self._changed:
+            return [
+                copy.deepcopy(found)
+                for (place, kind, _), found in self._objects.items()
+                if kind == plural and namespace in ("", place)
+            ]
 
-    def create(self, resource: Resource, body: Object) -> Object:
+    @property
+    def version(self) -> int:
+        """Of the newest change."""
+        with self._changed:
+            return self._changes[-1].version if self._changes else 0
+
+    def changes(self, since: int, seconds: float) -> Sequence[Change]:
+        """Changes after a version; waits for one if there are none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.version > since, seconds)
+            return [change for change in self._changes if change.version > since]
+
+    def create(self, resource: Resource, body: Object, manager: Manager = SOMEBODY) -> Object:
         metadata = body.setdefault("metadata", {})
         name = metadata.get("name")
         named = Resource(resource.api_version, resource.namespace, resource.plural, name)
@@ -77,14 +72,13 @@ class Objects:
             raise Refusal(422, "Invalid", "metadata.name: Required value")
         if metadata.get("resourceVersion"):
             raise Refusal(400, "BadRequest", "resourceVersion should not be set on objects to be created")
-        with self._lock:
+        with self._changed:
             if self._key(named) in self._objects:
                 raise Refusal(409, "AlreadyExists", f"{named.plural} {name!r} already exists")
-            metadata |= {"namespace": named.namespace, "uid": str(uuid.uuid4())}
-            return self._keep(named, body)
+            return self._update(named, body, manager)
 
-    def replace(self, resource: Resource, body: Object) -> Object:
-        with self._lock:
+    def replace(self, resource: Resource, body: Object, manager: Manager = SOMEBODY) -> Object:
+        with self._changed:
             metadata = body["metadata"]
             if self._key(resource) not in self._objects and metadata.get("uid"):
                 raise Refusal(409, "Conflict", "Precondition failed: UID in object meta:")
@@ -93,24 +87,69 @@ class Objects:
                 raise Refusal(409, "Conflict", "the object has been modified")
             if metadata.get("uid", present["uid"]) != present["uid"]:
                 raise Refusal(409, "Conflict", "Precondition failed: UID")
-            metadata |= {"namespace": resource.namespace, "uid": present["uid"]}
-            return self._keep(resource, body)
+            return self._update(resource, body, manager)
 
-    def patch(self, resource: Resource, patch: Object) -> Object:
-        with self._lock:
-            return self._keep(resource, merged(self._present(resource), patch))
+    def patch(
+        self,
+        resource: Resource,
+        patch: Object,
+        manager: Manager = SOMEBODY,
+        patched: Callable[[Object, Object], Object] = json_merge,
+    ) -> Object:
+        """Change an object by `patched(present, patch)`."""
+        with self._changed:
+            return self._update(resource, patched(self.get(resource), patch), manager)
+
+    def apply(self, resource: Resource, config: Object, manager: Manager, *, force: bool) -> Object:
+        """Make an object be as a manager wants it (server-side apply)."""
+        with self._changed:
+            key, structure = self._key(resource), structure_of(resource.kind)
+            live = copy.deepcopy(self._objects.get(key, {}))
+            owners = self._owners.get(key, {})
+            item, owners = apply(live, config, structure, owners, manager, force=force)
+            kept = self._keep(resource, item)
+            self._owners[key] = owners
+            return kept
+
+    def set_status(self, resource: Resource, status: Object) -> Object:
+        """What a controller or kubelet says of an object."""
+        with self._changed:
+            return self._keep(resource, self.get(resource) | {"status": status}, status=True)
 
     def delete(self, resource: Resource) -> None:
-        with self._lock:
-            self._present(resource)
+        with self._changed:
+            gone = self._present(resource)
+            self._owners.pop(self._key(resource), None)
             del self._objects[self._key(resource)]
+            self._note("DELETED", resource, gone | {"metadata": gone["metadata"].copy()})
 
-    def _keep(self, resource: Resource, body: Object) -> Object:
-        body = copy.deepcopy(body) | {"apiVersion": resource.api_version, "kind": resource.kind}
-        validate(body)
-        body["metadata"]["resourceVersion"] = str(next(self._versions))
+    def _update(self, resource: Resource, body: Object, manager: Manager) -> Object:
+        key = self._key(resource)
+        before = self._objects.get(key, {})
+        kept = self._keep(resource, body)
+        self._owners[key] = update(before, kept, structure_of(resource.kind), self._owners.get(key, {}), manager)
+        return kept
+
+    def _keep(self, resource: Resource, body: Object, *, status: bool = False) -> Object:
+        before = self._objects.get(self._key(resource))
+        kind = resource.kind
+        body = copy.deepcopy(body) | {"apiVersion": kind.api_version, "kind": kind.name}
+        if not status:
+            body.pop("status", None)
+            body |= {"status": before["status"]} if before and "status" in before else {}
+        past = before["metadata"] if before else {"uid": str(uuid.uuid4()), "creationTimestamp": _now()}
+        body["metadata"] |= {name: past[name] for name in ("uid", "creationTimestamp")}
+        body["metadata"] |= {"name": resource.name, "namespace": resource.namespace}
+        admit(body, before, kind)
         self._objects[self._key(resource)] = body
+        self._note("MODIFIED" if before else "ADDED", resource, body)
         return copy.deepcopy(body)
+
+    def _note(self, event: str, resource: Resource, item: Object) -> None:
+        version = next(self._versions)
+        item["metadata"]["resourceVersion"] = str(version)
+        self._changes.append(Change(version, event, resource, copy.deepcopy(item)))
+        self._changed.notify_all()
 
     def _present(self, resource: Resource) -> Object:
         if self._key(resource) not in self._objects:
@@ -122,61 +161,5 @@ class Objects:
         return resource.namespace, resource.plural, resource.name
 
 
-def merged(present: Object, patch: Object) -> Object:
-    """The object with a JSON merge patch applied (RFC 7386)."""
-    result = copy.deepcopy(present)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            result[key] = merged(result.get(key) or {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-def validate(body: Object) -> None:
-    """Hold an object to the schema of its kind, and to what the API server checks beyond it."""
-    shape = _shape(body)
-    if shape not in _valid_shapes:  # reading the schemas takes a tenth of a second
-        try:
-            kubernetes_validate.validate(body, VERSION, strict=True)
-        except kubernetes_validate.ValidationError as error:
-            raise Refusal(422, "Invalid", error.message) from error
-        _valid_shapes.add(shape)
-    match body["kind"]:
-        case "Lease":
-            _validate_lease(body["spec"])
-        case "Event":
-            _validate_event(body)
-
-
-def _shape(value: Any) -> Hashable:
-    """Keys and types, which is what a schema is about; kinds are told apart by their keys."""
-    if isinstance(value, dict):
-        return frozenset((key, value[key] if key == "kind" else _shape(value[key])) for key in value)
-    if isinstance(value, list):
-        return tuple(_shape(item) for item in value)
-    return type(value)
-
-
-def _validate_lease(spec: Object) -> None:
-    _require(spec.get("leaseDurationSeconds", 1) > 0, "spec.leaseDurationSeconds: must be greater than 0")
-    _require(spec.get("leaseTransitions", 0) >= 0, "spec.leaseTransitions: must be greater than or equal to 0")
-    for field in ("acquireTime", "renewTime"):
-        _require(MICRO_TIME.fullmatch(spec.get(field, "2000-01-01T00:00:00.000000Z")), f"spec.{field}: no MicroTime")
-
-
-def _validate_event(event: Object) -> None:
-    _require(MICRO_TIME.fullmatch(event.get("eventTime", "")), "eventTime: no MicroTime")
-    _require(re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?", event.get("reportingController", "")), "name")
-    for field in ("reportingInstance", "action", "reason"):
-        _require(0 < len(event.get(field, "")) <= 128, f"{field}: 1 to 128 characters")
-    _require(event.get("type") in ("Normal", "Warning"), "type: Normal or Warning")
-    _require(len(event.get("note", "").encode()) <= 1024, "note: at most 1kB")
-    _require(event["regarding"]["namespace"] == event["metadata"]["namespace"], "regarding.namespace: another one")
-
-
-def _require(condition: object, message: str) -> None:
-    if not condition:
-        raise Refusal(422, "Invalid", message)
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -98,6 +98,6 @@ def test_a_time_has_six_decimals_even_when_they_are_zero(monkeypatch: pytest.Mon
 
 
 def test_services_outside_of_kubernetes_never_import_the_client() -> None:
-    services = ", ".join(f"services.{name}.__main__" for name in ("trainer", "inferencer", "indexer", "search_api"))
+    services = ", ".join(f"services.{name}.wiring" for name in ("trainer", "inferencer", "indexer", "search_api"))
     program = f"import sys, {services}; sys.exit('kubernetes' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

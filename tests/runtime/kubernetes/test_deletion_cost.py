@@ -8,7 +8,7 @@ import pytest
 
 from ance.runtime.kubernetes.client import Cluster
 from ance.runtime.kubernetes.deletion_cost import ANNOTATION, open_deletion_cost, untold
-from tests.kubernetes_api.objects import Resource
+from tests.kubernetes_api.kinds import Resource
 from tests.kubernetes_api.server import KubernetesApi
 from tests.runtime.conftest import wait_until
 

@@ -20,7 +20,8 @@ from ance.runtime.lease import RunLease, open_lease
 from ance.runtime.outage import Unreachable
 from ance.runtime.settings import LeaderSettings
 from ance.runtime.store import StaleFencingToken, Store
-from tests.kubernetes_api.objects import Object, Resource
+from tests.kubernetes_api.apply import Manager
+from tests.kubernetes_api.kinds import Object, Resource
 from tests.kubernetes_api.server import KubernetesApi
 
 STORE = "file:///var/lib/ance"
@@ -195,8 +196,8 @@ def test_a_lease_taken_by_a_request_whose_answer_was_lost_is_recognised(
     lease = keeper("a", ttl_seconds=0.6)
     taken = api.objects.create
 
-    def slow(resource: Resource, body: Object) -> Object:
-        answer = taken(resource, body)
+    def slow(resource: Resource, body: Object, manager: Manager) -> Object:
+        answer = taken(resource, body, manager)
         time.sleep(0.5)
         return answer
 
