@@ -35,7 +35,7 @@ from ance.training.config import TrainingConfig
 if TYPE_CHECKING:
     from ance.data.dataset import Dataset
     from ance.model.encoding import TextEncoder
-    from ance.retrieval.index import PassageIndex
+    from ance.retrieval.interfaces import SearchableIndex
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -171,10 +171,13 @@ class Manifest(Contract):
     config_sha256: str = ""
     files: tuple[FileEntry, ...]
     stats: dict[str, Any] = {}
+    traceparent: str = ""
+    """Of the span that published it; empty without tracing."""
 
     def to_bytes(self) -> bytes:
         """The exact bytes that are stored, and whose sha256 identifies the artifact."""
-        return self.model_dump_json(indent=1).encode()
+        # Manifests written before there was tracing keep their bytes, and so their hash.
+        return self.model_dump_json(indent=1, exclude=None if self.traceparent else {"traceparent"}).encode()
 
 
 class ArtifactRef(Contract):
@@ -188,6 +191,8 @@ class ArtifactRef(Contract):
     fencing_token: NonNegativeInt = 0
     final: bool = False
     """The run ends with this step: no newer version will follow."""
+    traceparent: str = ""
+    """Of the span that published it: whoever acts on it continues that trace. Empty without tracing."""
 
 
 class EncodeTask(Contract):
@@ -203,6 +208,7 @@ class EncodeTask(Contract):
     checkpoint_sha256: str = Field(pattern=SHA256)
     output_uri: str
     traceparent: str = ""
+    """Of the refresh that it is part of."""
 
     @property
     def id(self) -> str:
@@ -216,6 +222,6 @@ class SearchSnapshot:
 
     step: int
     encoder: TextEncoder
-    index: PassageIndex
+    index: SearchableIndex
     documents: Dataset
     created_at: float

@@ -12,6 +12,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from ance.runtime.tracing.spans import log_fields
+
 OURS = ("ance", "services", "__main__")
 """Loggers that speak from the configured level on; those of libraries speak from WARNING on."""
 
@@ -55,7 +57,8 @@ def configure(
 class JsonFormatter(logging.Formatter):
     """`{"ts": ..., "level": ..., "service": ..., "msg": ..., "logger": ..., <fields>, "error": <traceback>}`.
 
-    The keys shown first are ours: a field of the same name is dropped in their favour.
+    While tracing is on, `trace` and `span` name the current span. The keys shown first are ours: a field of the same
+    name is dropped in their favour.
     """
 
     def __init__(self, bound: dict[str, object]) -> None:
@@ -70,7 +73,7 @@ class JsonFormatter(logging.Formatter):
             "msg": record.getMessage(),
             "logger": record.name,
         }
-        fields = self._bound | _fields(record)
+        fields = self._bound | _fields(record) | log_fields()
         line |= {key: _json_safe(value) for key, value in fields.items() if key not in line}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)

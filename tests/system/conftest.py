@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ance.cli.stack import free_port
+from tests.collector import Collector, collector
 from tests.system.tiny import config, write_beir, write_config, write_encoder
 
 COMMAND = (sys.executable, "-m", "ance.cli")
@@ -36,14 +37,14 @@ def ance(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedPro
     )
 
 
-def start_ance(arguments: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
+def start_ance(arguments: Sequence[str | Path], log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """Start the command; its output goes to a file, so that it never blocks on a full pipe."""
     with log.open("wb") as output:
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
         )
 
 
@@ -58,7 +59,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 @pytest.fixture(scope="session")
-def finished_run(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> str:
+def traces() -> Iterator[Collector]:
+    """What the services of `finished_run` sent."""
+    with collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def finished_run(prepared: Prepared, traces: Collector, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Id of a run of five warm-up and five ANCE steps that has ended by itself; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("finished")
     values = config(prepared.encoder, run="scored")
@@ -73,6 +81,7 @@ def finished_run(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -
             *("--folder", folder / "local", "--port", str(free_port()), "--exit", "--inferencers", "2"),
         ],
         log,
+        OTEL_EXPORTER_OTLP_ENDPOINT=traces.url,
     )
     assert up.wait(120) == 0, log.read_text()
     return "scored"

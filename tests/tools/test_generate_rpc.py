@@ -17,7 +17,7 @@ def test_a_changed_proto_is_drift_that_names_the_files_and_the_remedy(
     proto = tmp_path / "ance/v1/checkpoint.proto"
     proto.parent.mkdir(parents=True)
     text = (PROTOS / "ance/v1/checkpoint.proto").read_text()
-    proto.write_text(text.replace("bool final = 7;", "bool final = 8;"))
+    proto.write_text(text.replace("bool final = 7;", "bool final = 70;"))
 
     assert main(["--check", "--protos", str(tmp_path)]) == 1
     message = capsys.readouterr().err

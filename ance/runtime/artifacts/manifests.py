@@ -86,6 +86,7 @@ def ref_to(manifest: Manifest, manifest_uri: str, sha256: str, *, final: bool = 
         created_at=manifest.created_at,
         fencing_token=manifest.fencing_token,
         final=final,
+        traceparent=manifest.traceparent,
     )
 
 

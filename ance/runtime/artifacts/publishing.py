@@ -21,6 +21,7 @@ from ance.runtime.artifacts.manifests import (
 from ance.runtime.contracts import ArtifactRef, FileEntry, Kind, Manifest
 from ance.runtime.layout import MANIFEST, manifest_of
 from ance.runtime.store import StaleFencingToken, Store
+from ance.runtime.tracing import current_traceparent, span
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,9 @@ def publish(
     entries = _staged(folder)
     _refuse_stale(store, pointer, fencing_token)
     if _present(store, prefix, entries, fencing_token) is None:
-        for entry in entries:
-            store.upload(folder / entry.path, f"{prefix}/{entry.path}", link=not keep_staging)
+        with span("upload", artifact=kind.value, step=step, bytes=sum(entry.size for entry in entries)):
+            for entry in entries:
+                store.upload(folder / entry.path, f"{prefix}/{entry.path}", link=not keep_staging)
     ref = publish_existing(
         store,
         prefix,
@@ -115,20 +117,22 @@ def publish_existing(
     for entry in entries:
         key = f"{prefix}/{entry.path}"
         check_size(entry, key, store.size(key) if store.exists(key) else None)
-    manifest = Manifest(
-        kind=kind,
-        run_id=run_id,
-        step=step,
-        created_at=time.time(),
-        fencing_token=fencing_token,
-        parents=dict(parents or {}),
-        config_sha256=config_sha256,
-        files=tuple(sorted(entries, key=lambda entry: entry.path)),
-        stats=dict(stats or {}),
-    )
-    ref = _write_manifest(store, prefix, manifest, final)
-    if pointer is not None and not store.move_pointer(pointer, ref):
-        logger.warning("%s stays: it names a newer step than %d, just published", pointer, step)
+    with span("publish", artifact=kind.value, step=step):
+        manifest = Manifest(
+            kind=kind,
+            run_id=run_id,
+            step=step,
+            created_at=time.time(),
+            fencing_token=fencing_token,
+            parents=dict(parents or {}),
+            config_sha256=config_sha256,
+            files=tuple(sorted(entries, key=lambda entry: entry.path)),
+            stats=dict(stats or {}),
+            traceparent=current_traceparent(),
+        )
+        ref = _write_manifest(store, prefix, manifest, final)
+        if pointer is not None and not store.move_pointer(pointer, ref):
+            logger.warning("%s stays: it names a newer step than %d, just published", pointer, step)
     return ref
 
 

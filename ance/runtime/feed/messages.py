@@ -20,6 +20,7 @@ def to_message(run_id: str, ref: ArtifactRef) -> pb.Checkpoint:
         created_at=created_at,
         fencing_token=ref.fencing_token,
         final=ref.final,
+        traceparent=ref.traceparent,
     )
 
 
@@ -36,6 +37,7 @@ def to_ref(message: pb.Checkpoint) -> ArtifactRef:
         created_at=message.created_at.ToMicroseconds() / 1_000_000,
         fencing_token=message.fencing_token,
         final=message.final,
+        traceparent=message.traceparent,
     )
 
 

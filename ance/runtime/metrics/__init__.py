@@ -3,6 +3,7 @@
 Names are `ance_<component>_<what>_<unit>` in base units; the attribute is `<what>_<unit>`, without `_total`.
 """
 
+from ance.runtime.metrics.gpu import watch_gpu
 from ance.runtime.metrics.indexer import IndexerMetrics
 from ance.runtime.metrics.inferencer import InferencerMetrics
 from ance.runtime.metrics.labelled import labelled
@@ -20,4 +21,5 @@ __all__ = [
     "TrainerMetrics",
     "labelled",
     "serve",
+    "watch_gpu",
 ]

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from ance.runtime.contracts import Part
 from ance.runtime.metrics import buckets
 from ance.runtime.metrics.family import Family
+from ance.runtime.metrics.gpu import gpu_memory
 from ance.runtime.metrics.store import StoreMetrics
 
 
@@ -39,4 +40,5 @@ class InferencerMetrics:
         self.checkpoint_load_seconds = make.histogram(
             "checkpoint_load_seconds", "Time to fetch, verify and load a checkpoint.", buckets.FILES
         )
+        self.gpu_memory_bytes = gpu_memory(make)
         self.store = StoreMetrics(self.registry)

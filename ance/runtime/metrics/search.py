@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from ance.runtime.metrics import buckets
 from ance.runtime.metrics.family import Family
+from ance.runtime.metrics.gpu import gpu_memory
 
 SEARCH_MODES = ("dense", "bm25", "rerank", "hybrid")
 MODES = (*SEARCH_MODES, "compare", "embed", "score", "other")
@@ -45,6 +46,7 @@ class SearchMetrics:
         self.rerank_speed_up = make.gauge(
             "rerank_speed_up_ratio", "Median of rerank time over dense time of the same recent queries."
         )
+        self.index = make.info("index", "What keeps the version being served (`backend`), and its kind (`factory`).")
         self.index_step = make.gauge("index_step", "Step of the version being served.")
         self.index_created_timestamp_seconds = make.gauge(
             "index_created_timestamp_seconds", "When the version being served was made, since the epoch."
@@ -56,3 +58,4 @@ class SearchMetrics:
         self.index_swap_seconds = make.histogram(
             "index_swap_seconds", "Time to fetch, verify, load and probe a version.", buckets.FILES
         )
+        self.gpu_memory_bytes = gpu_memory(make)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ance.runtime.metrics import buckets
 from ance.runtime.metrics.family import Family
+from ance.runtime.metrics.gpu import gpu_memory
 from ance.runtime.metrics.store import StoreMetrics
 from ance.training.config import NegativesKind
 
@@ -66,6 +67,7 @@ class TrainerMetrics:
         self.checkpoint_save_seconds = make.histogram(
             "checkpoint_save_seconds", "Time to save and publish a checkpoint.", buckets.FILES
         )
+        self.gpu_memory_bytes = gpu_memory(make)
         self.store = StoreMetrics(self.registry)
 
     def set_stage(self, name: str) -> None:

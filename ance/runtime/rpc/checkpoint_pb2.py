@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61nce/v1/checkpoint.proto\x12\x07\x61nce.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x01\n\nCheckpoint\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x14\n\x0cmanifest_uri\x18\x03 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfencing_token\x18\x06 \x01(\x03\x12\r\n\x05\x66inal\x18\x07 \x01(\x08\"\x19\n\tHeartbeat\x12\x0c\n\x04step\x18\x01 \x01(\x03\"=\n\x17WatchCheckpointsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nafter_step\x18\x02 \x01(\x03\"w\n\x18WatchCheckpointsResponse\x12)\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x13.ance.v1.CheckpointH\x00\x12\'\n\theartbeat\x18\x02 \x01(\x0b\x32\x12.ance.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\",\n\x1aGetLatestCheckpointRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"F\n\x1bGetLatestCheckpointResponse\x12\'\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x13.ance.v1.Checkpoint2\xd0\x01\n\x11\x43heckpointService\x12Y\n\x10WatchCheckpoints\x12 .ance.v1.WatchCheckpointsRequest\x1a!.ance.v1.WatchCheckpointsResponse0\x01\x12`\n\x13GetLatestCheckpoint\x12#.ance.v1.GetLatestCheckpointRequest\x1a$.ance.v1.GetLatestCheckpointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61nce/v1/checkpoint.proto\x12\x07\x61nce.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\nCheckpoint\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x14\n\x0cmanifest_uri\x18\x03 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfencing_token\x18\x06 \x01(\x03\x12\r\n\x05\x66inal\x18\x07 \x01(\x08\x12\x13\n\x0btraceparent\x18\x08 \x01(\t\"\x19\n\tHeartbeat\x12\x0c\n\x04step\x18\x01 \x01(\x03\"=\n\x17WatchCheckpointsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nafter_step\x18\x02 \x01(\x03\"w\n\x18WatchCheckpointsResponse\x12)\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x13.ance.v1.CheckpointH\x00\x12\'\n\theartbeat\x18\x02 \x01(\x0b\x32\x12.ance.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\",\n\x1aGetLatestCheckpointRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"F\n\x1bGetLatestCheckpointResponse\x12\'\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x13.ance.v1.Checkpoint2\xd0\x01\n\x11\x43heckpointService\x12Y\n\x10WatchCheckpoints\x12 .ance.v1.WatchCheckpointsRequest\x1a!.ance.v1.WatchCheckpointsResponse0\x01\x12`\n\x13GetLatestCheckpoint\x12#.ance.v1.GetLatestCheckpointRequest\x1a$.ance.v1.GetLatestCheckpointResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,17 +33,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ance.runtime.rpc.checkpoint
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHECKPOINT']._serialized_start=71
-  _globals['_CHECKPOINT']._serialized_end=246
-  _globals['_HEARTBEAT']._serialized_start=248
-  _globals['_HEARTBEAT']._serialized_end=273
-  _globals['_WATCHCHECKPOINTSREQUEST']._serialized_start=275
-  _globals['_WATCHCHECKPOINTSREQUEST']._serialized_end=336
-  _globals['_WATCHCHECKPOINTSRESPONSE']._serialized_start=338
-  _globals['_WATCHCHECKPOINTSRESPONSE']._serialized_end=457
-  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_start=459
-  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_end=503
-  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_start=505
-  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_end=575
-  _globals['_CHECKPOINTSERVICE']._serialized_start=578
-  _globals['_CHECKPOINTSERVICE']._serialized_end=786
+  _globals['_CHECKPOINT']._serialized_end=267
+  _globals['_HEARTBEAT']._serialized_start=269
+  _globals['_HEARTBEAT']._serialized_end=294
+  _globals['_WATCHCHECKPOINTSREQUEST']._serialized_start=296
+  _globals['_WATCHCHECKPOINTSREQUEST']._serialized_end=357
+  _globals['_WATCHCHECKPOINTSRESPONSE']._serialized_start=359
+  _globals['_WATCHCHECKPOINTSRESPONSE']._serialized_end=478
+  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_start=480
+  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_end=524
+  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_start=526
+  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_end=596
+  _globals['_CHECKPOINTSERVICE']._serialized_start=599
+  _globals['_CHECKPOINTSERVICE']._serialized_end=807
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ class Checkpoint(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     FENCING_TOKEN_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     step: _builtins.int
     manifest_uri: _builtins.str
@@ -40,6 +41,8 @@ class Checkpoint(_message.Message):
     fencing_token: _builtins.int
     final: _builtins.bool
     """Training ends with this checkpoint."""
+    traceparent: _builtins.str
+    """W3C trace context of its publication, which what is done with it continues; empty without tracing."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -52,10 +55,11 @@ class Checkpoint(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         fencing_token: _builtins.int = ...,
         final: _builtins.bool = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "fencing_token", b"fencing_token", "final", b"final", "manifest_sha256", b"manifest_sha256", "manifest_uri", b"manifest_uri", "run_id", b"run_id", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "fencing_token", b"fencing_token", "final", b"final", "manifest_sha256", b"manifest_sha256", "manifest_uri", b"manifest_uri", "run_id", b"run_id", "step", b"step", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
+from ance.runtime.tracing import TraceContext, current_context
 from services.search_api.engine.worker import ShouldStop, Worker
 
 Request = TypeVar("Request")
@@ -24,6 +25,7 @@ class Job(Generic[Request, Answer]):
     cost: int
     answer: asyncio.Future[Answer]
     arrived: float = field(default_factory=time.perf_counter)
+    trace: TraceContext | None = field(default_factory=current_context)
 
 
 class Batcher(Generic[Request, Answer]):

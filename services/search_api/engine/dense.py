@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ance.errors import AnceError
+from ance.errors import AnceError, TemporaryError
 from ance.runtime.metrics import SearchMetrics
+from ance.runtime.tracing import span
 from services.search_api.engine.batcher import Batcher, Job
 from services.search_api.engine.errors import NotReady, Unsupported
 from services.search_api.engine.passages import allowed_rows, describe, fetch
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ance.runtime.contracts import SearchSnapshot
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class DenseAnswer:
     rows: NDArray[np.int64]  # (texts, top_k)
     scores: NDArray[np.float32]  # (texts, top_k)
     results: tuple[QueryResult, ...]
+    batch_queries: int
+    """Texts that were encoded and searched together with these, and these."""
     queue_seconds: float
     encode_seconds: float
     search_seconds: float
@@ -101,14 +108,26 @@ class DenseSearch:
         if snapshot is None:
             missing = NotReady("index", "No index is loaded yet; retry when /readyz says so.")
             return [missing] * len(batch)
-        self._metrics.batch_queries.observe(sum(len(job.request.texts) for job in batch))
-        return _each_for_itself(snapshot, batch)
+        queries = queries_of(batch)
+        self._metrics.batch_queries.observe(queries)
+        with span("batch", links=(job.trace for job in batch), queries=queries, index_step=snapshot.step):
+            return _each_for_itself(snapshot, batch)
+
+
+def queries_of(batch: Sequence[DenseJob]) -> int:
+    """How many texts its requests have together."""
+    return sum(len(job.request.texts) for job in batch)
 
 
 def _each_for_itself(snapshot: SearchSnapshot, batch: Sequence[DenseJob]) -> list[DenseAnswer | Exception]:
     """Answer a batch; if that fails, job by job, so that a request fails only through its own fault."""
     try:
         return list(answer_batch(snapshot, batch))
+    except TemporaryError as error:
+        # Nobody's fault. One by one, all would wait as long again.
+        log.warning("index not searched: %s", error)
+        away = NotReady("index", "The engine that keeps the index does not answer; retry in a while.")
+        return [away] * len(batch)
     except Exception as error:
         if len(batch) == 1:
             return [error]
@@ -135,6 +154,7 @@ def answer_batch(snapshot: SearchSnapshot, batch: Sequence[DenseJob]) -> list[De
                 rows=rows,
                 scores=scores,
                 results=results,
+                batch_queries=queries_of(batch),
                 queue_seconds=started - job.arrived,
                 encode_seconds=encoded - started,
                 search_seconds=searched - encoded,
@@ -178,6 +198,8 @@ def _search(
             allowed = allowed_rows(snapshot.documents.passages, request.filter)
             try:
                 rankings[number] = snapshot.index.search(vectors[number], request.top_k, allowed)
+            except TemporaryError:
+                raise
             except AnceError as error:
                 raise Unsupported(f"filter: {error}") from error
     for top_k, numbers in alike.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ance.model.config import ModelConfig
 from ance.runtime.metrics import SearchMetrics
+from ance.runtime.tracing import current_span, exemplar, span, stages
 from services.search_api.engine.admission import Admission
 from services.search_api.engine.dense import DenseAnswer, DenseRequest, DenseSearch
 from services.search_api.engine.latency import LatencyLog
@@ -81,11 +83,12 @@ class Pipeline:
             "rerank": self._reranked,
             "hybrid": self._fused,
         }
-        response = await modes[request.mode](request)
+        with span(f"search {request.mode}", mode=request.mode, top_k=request.top_k, queries=len(request.texts)):
+            response = await modes[request.mode](request)
+            for stage in STAGES[request.mode]:
+                seconds = getattr(response.timings, stage)
+                self._metrics.stage_duration_seconds.labels(request.mode, stage).observe(seconds, exemplar())
         self._latency.add(response)
-        for stage in STAGES[request.mode]:
-            seconds = getattr(response.timings, stage)
-            self._metrics.stage_duration_seconds.labels(mode=request.mode, stage=stage).observe(seconds)
         return response
 
     async def encode(self, texts: tuple[str, ...]) -> DenseAnswer:
@@ -122,9 +125,12 @@ class Pipeline:
         self._documents.close()
 
     async def _by_vectors(self, request: SearchRequest) -> SearchResponse:
+        began = time.perf_counter()
         with self._dense_lane.admit(len(request.texts)):
             answer = await self._dense.submit(self._dense_request(request, request.top_k, fetched=True))
         timings = _timings(answer)
+        stages(began, ((stage, getattr(timings, stage)) for stage in STAGES["dense"]))
+        current_span().set(index_step=answer.index.version, batch_queries=answer.batch_queries)
         return SearchResponse(mode="dense", results=answer.results, index=answer.index, timings=timings)
 
     async def _by_terms(self, request: SearchRequest) -> SearchResponse:
@@ -150,6 +156,7 @@ class Pipeline:
             ]
             answer = await self._reranking.score(pairs)
             watch.lap("rerank", queue=answer.queue_seconds)
+            current_span().set(pairs=sum(map(len, candidates)), reranker_step=answer.reranker.step)
             results = await self._fetch(request, by_scores(candidates, answer.scores, request.top_k))
         return SearchResponse(mode="rerank", results=results, reranker=answer.reranker, timings=watch.timings())
 
@@ -163,6 +170,7 @@ class Pipeline:
                 self._sparse.search(request.texts, depth, request.filter),
             )
             watch.lap("search", queue=dense.queue_seconds, encode=dense.encode_seconds)
+            current_span().set(index_step=dense.index.version, batch_queries=dense.batch_queries)
             results = await self._fetch(request, fused(dense.rows, sparse.rows, request.top_k))
         return SearchResponse(mode="hybrid", results=results, index=dense.index, timings=watch.timings())
 

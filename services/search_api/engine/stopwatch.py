@@ -2,6 +2,7 @@
 
 import time
 
+from ance.runtime.tracing import stages
 from services.search_api.models.search import Timings
 
 
@@ -9,18 +10,21 @@ class Stopwatch:
     """Starts when it is made."""
 
     def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._seconds: dict[str, float] = {}
+        self._began = self._last = time.perf_counter()
+        self._laps: list[tuple[str, float]] = []
 
     def lap(self, stage: str, **known: float) -> None:
         """The time since the last lap was spent in `stage`, apart from what is `known` of other stages."""
         now = time.perf_counter()
         rest = max(0.0, now - self._last - sum(known.values()))
         self._last = now
-        for name, seconds in (*known.items(), (stage, rest)):
-            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        self._laps += [*known.items(), (stage, rest)]
 
     def timings(self) -> Timings:
-        """All laps and their sum; the last one was the fetching of documents."""
+        """All laps and their sum, each a part of the request's trace; the last one was the fetching of documents."""
         self.lap("fetch")
-        return Timings.model_validate({"queue": 0.0} | self._seconds | {"total": sum(self._seconds.values())})
+        stages(self._began, self._laps)
+        seconds = {"queue": 0.0}
+        for stage, lap in self._laps:
+            seconds[stage] = seconds.get(stage, 0.0) + lap
+        return Timings.model_validate(seconds | {"total": sum(seconds.values())})

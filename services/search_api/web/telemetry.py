@@ -10,7 +10,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ance.runtime.metrics import SearchMetrics
+from ance.runtime.tracing import exemplar
 from services.search_api.web.exchange import SCOPE_KEY, Exchange
+from services.search_api.web.server_span import TRACE_RESPONSE, describe_answer, server_span
 
 log = logging.getLogger(__name__)
 
@@ -48,27 +50,36 @@ class Telemetry:
             return
         started = time.perf_counter()
         code = CLIENT_GONE
-        exchange = scope[SCOPE_KEY] = Exchange.begin(Headers(scope=scope).get(REQUEST_ID))
+        headers = Headers(scope=scope)
+        exchange = scope[SCOPE_KEY] = Exchange.begin(headers.get(REQUEST_ID))
 
         async def sending(message: Message) -> None:
             nonlocal code
             if message["type"] == "http.response.start":
                 code = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = exchange.request_id
+                answer = MutableHeaders(scope=message)
+                answer[REQUEST_ID] = exchange.request_id
+                if request.traceparent:
+                    answer[TRACE_RESPONSE] = request.traceparent
             await send(message)
 
-        try:
-            await self._app(scope, receive, sending)
-        except Exception:
-            code = HTTPStatus.INTERNAL_SERVER_ERROR.value
-            raise
-        finally:
-            seconds = time.perf_counter() - started
-            self._metrics.requests.labels(mode=exchange.mode, code=str(code)).inc()
-            self._metrics.request_duration_seconds.labels(mode=exchange.mode).observe(seconds)
-            if code in REASONS:
-                self._metrics.rejected.labels(reason=REASONS[code]).inc()
-            self._log(exchange, scope["path"], code, seconds)
+        with server_span(scope, headers) as request:
+            try:
+                await self._app(scope, receive, sending)
+            except Exception:
+                code = HTTPStatus.INTERNAL_SERVER_ERROR.value
+                raise
+            finally:
+                seconds = time.perf_counter() - started
+                describe_answer(request, scope, code)
+                self._count(exchange, code, seconds)
+                self._log(exchange, scope["path"], code, seconds)
+
+    def _count(self, exchange: Exchange, code: int, seconds: float) -> None:
+        self._metrics.requests.labels(mode=exchange.mode, code=str(code)).inc()
+        self._metrics.request_duration_seconds.labels(mode=exchange.mode).observe(seconds, exemplar())
+        if code in REASONS:
+            self._metrics.rejected.labels(reason=REASONS[code]).inc()
 
     def _log(self, exchange: Exchange, path: str, code: int, seconds: float) -> None:
         level = logging.INFO if self._log_queries else logging.DEBUG
