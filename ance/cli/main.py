@@ -4,9 +4,9 @@ import sys
 
 import typer
 
-from ance.cli import bench, demo, evaluate, html_report, prepare, probe, queue, reranker, runs, up
+from ance.cli import bench, demo, evaluate, html_report, prepare, probe, queue, reproduce, reranker, runs, up
 from ance.errors import AnceError, TemporaryError
-from ance.runtime.process import TEMPORARY, USER_ERROR
+from ance.runtime.process import TEMPORARY, USER_ERROR, leave_on_sigterm
 
 app = typer.Typer(
     name="ance",
@@ -21,6 +21,7 @@ app.command("up")(up.up)
 app.command("warmup")(up.warmup)
 app.command("eval")(evaluate.evaluate)
 app.command("report")(html_report.report)
+app.command("reproduce")(reproduce.reproduce)
 app.command("probe")(probe.probe)
 app.add_typer(runs.app, name="runs")
 app.add_typer(queue.app, name="queue")
@@ -30,6 +31,7 @@ app.command("bench")(bench.bench)
 
 def main() -> None:
     """Run the command. What the user can mend is one line and exit status 2, or 75 if it may pass by itself."""
+    leave_on_sigterm()
     try:
         app(prog_name="ance")
     except (AnceError, OSError) as error:  # an OSError names the file: a folder not writable, a full disk

@@ -89,12 +89,19 @@ def collect(
     """Delete the versions that nobody needs any more, as the indexer does after each refresh.
 
     A version is first marked. It is deleted by a later pass, a minute or more after that, unless a running
-    process has said meanwhile that it uses it.
+    process has said meanwhile that it uses it. Collections of Milvus go with their versions: if the run's index is
+    there, ANCE_MILVUS_URI and the other variables of the indexer are needed.
     """
+    from ance.runtime.index_backend import index_backend
+    from ance.runtime.milvus.settings import MilvusSettings
     from ance.runtime.retention import retain
+    from ance.runtime.settings import load
 
     opened, layout, config = _open(run, store)
+    backend = index_backend(config.index, load(MilvusSettings), opened, layout)
     plan = retain(opened, layout, **_rules(config), dry_run=dry_run)
+    if not dry_run:
+        backend.tidy()
     for what, versions in (("delete", plan.deleted), ("mark", plan.condemned)):
         for version in versions:
             print(f"{f'would {what}' if dry_run else what}  {_line(version)}")
