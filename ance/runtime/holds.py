@@ -1,8 +1,8 @@
 """Which versions a running process uses, said in the store, so that retention leaves them alone.
 
-In the store and not in Redis: search replicas know no Redis, and a Redis that was flushed would forget who holds
-what. A holder announces first and then looks for a tombstone; retention writes the tombstone first and looks for
-holders before it deletes (`ance.runtime.retention`). So one of the two always sees the other.
+In the store and not in Redis, which would forget who holds what when it is flushed. A holder announces first and
+then looks for a tombstone; retention writes the tombstone first and looks for holders before it deletes
+(`ance.runtime.retention`). So one of the two always sees the other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
@@ -80,6 +81,19 @@ class VersionHold:
                 self._announce()
                 raise ArtifactNotFound(f"{self._layout.version(*_key(condemned[0]))}: retention is deleting it")
 
+    @contextmanager
+    def holding(self, kind: Kind, step: int) -> Iterator[None]:
+        """Hold one version and no other for the length of the block: for what is loaded and then needs no file.
+
+        Raises:
+            ArtifactNotFound: it is about to be deleted.
+        """
+        self.hold([(kind, step)])
+        try:
+            yield
+        finally:
+            self.hold([])
+
     def __enter__(self) -> VersionHold:
         self._thread.start()
         return self
@@ -94,12 +108,16 @@ class VersionHold:
     def _renew(self) -> None:
         while not self._stopped.wait(RENEW_SECONDS):
             with self._changing:
-                self._announce()
+                if self._versions:
+                    self._announce()
 
     def _announce(self) -> None:
         record = Hold(holder=self._holder, versions=self._versions, renewed_at=time.time())
         try:
-            self._store.write(self._layout.hold(self._holder), record.model_dump_json().encode())
+            if self._versions:
+                self._store.write(self._layout.hold(self._holder), record.model_dump_json().encode())
+            else:
+                self._store.delete(self._layout.hold(self._holder))
         except (AnceError, OSError) as error:
             if not self._refused:
                 logger.warning("versions in use cannot be announced to retention: %s", error)

@@ -1,5 +1,7 @@
 """The stream of training batches: a pure function of seed, step and the negatives in use."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +25,42 @@ class TrainingBatch:
         query_rows: int64 [B], distinct.
         positive_rows: int64 [B].
         negative_rows: int64 [B, N], N = 0 for negatives of the batch alone.
-        known_positives: bool [B, B * (1 + N)] over the positives followed by the negatives in row order; true
-            where a passage is a known positive of the query and not the positive it is trained with.
+        known_positives: bool [B, P * (1 + N)] over P positives followed by their negatives in row order; true
+            where a passage is a known positive of the query and not the positive it is trained with. P = B, or the
+            size of the whole batch in a part whose passages are shared.
+        first_positive: passage `first_positive + i` is the positive of query i: 0 but in such a part.
     """
 
     query_rows: Rows
     positive_rows: Rows
     negative_rows: Rows
     known_positives: NDArray[np.bool_]
+    first_positive: int = 0
+
+    def part(self, rank: int, size: int, *, shared: bool) -> TrainingBatch:
+        """What process `rank` of `size` computes: equally many queries in a row, with their passages.
+
+        Args:
+            rank: number of the process.
+            size: number of processes; divides B.
+            shared: whether the passages of all parts are negatives of each query, or those of this part alone.
+        """
+        if size == 1:
+            return self
+        batch = len(self.query_rows)
+        first, last = rank * batch // size, (rank + 1) * batch // size
+        known = self.known_positives[first:last]
+        if not shared:
+            columns = np.arange(known.shape[1])
+            negatives = columns[batch:].reshape(batch, -1)[first:last]
+            known = known[:, np.concatenate([columns[first:last], negatives.ravel()])]
+        return TrainingBatch(
+            self.query_rows[first:last],
+            self.positive_rows[first:last],
+            self.negative_rows[first:last],
+            known,
+            first if shared else 0,
+        )
 
 
 class TrainingBatches:

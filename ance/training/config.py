@@ -37,7 +37,7 @@ class BatchConfig(Section):
     """What a training batch consists of."""
 
     batch_size: PositiveInt = 8
-    """Queries a forward pass."""
+    """Queries a forward pass, those of all processes together: how many train changes no result."""
     gradient_accumulation: PositiveInt = 1
     """Forward passes an optimiser step."""
     negatives_per_query: PositiveInt = 1
@@ -57,6 +57,9 @@ class TrainingConfig(BatchConfig):
     optimizer: Literal["adamw", "lamb"] = "lamb"
     weight_decay: NonNegativeFloat = 0.0
     adam_epsilon: PositiveFloat = 1e-8
+    cross_device_negatives: bool = True
+    """Whether the other passages of the batch, for the losses that use them, are those of all processes, so that the
+    loss is that of one process; else each process takes those of its own part alone."""
     max_grad_norm: NonNegativeFloat = 1.0
     """Clip the global gradient norm to this (0: never)."""
     score_scale: PositiveFloat = 1.0
@@ -65,6 +68,11 @@ class TrainingConfig(BatchConfig):
     """Dropout probability (None: as the encoder's own configuration says)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward pass (bfloat16: autocast; weights stay float32)."""
+    gradient_checkpointing: bool = False
+    """Compute activations again on the way back instead of keeping them: for batches that would not fit the GPU, at a
+    third more time. Changes no result."""
+    deterministic: bool = False
+    """On a GPU, take only algorithms that give the same bits every time; slower. On a CPU they always do."""
     checkpoint_steps: PositiveInt = 10_000
     """Publish a checkpoint, and so offer the inferencers new weights, every this many steps."""
     max_async_gap: NonNegativeInt = 0

@@ -24,7 +24,9 @@ def pairwise_nll(query: Tensor, positive: Tensor, negative: Tensor, scale: float
     return F.softplus(scale * (negative_scores - positive_scores)).mean()
 
 
-def in_batch_nll(query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0) -> Tensor:
+def in_batch_nll(
+    query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0, first_positive: int = 0
+) -> Tensor:
     """Negative log likelihood of the positive against every other passage of the batch (DPR, eq 2).
 
     l_i = -log( e^s(q_i,d_i) / sum over j not masked for i of e^s(q_i,d_j) ), mean over the queries. Masking
@@ -32,19 +34,22 @@ def in_batch_nll(query: Tensor, passages: Tensor, known_positives: Tensor, scale
 
     Args:
         query: float [B, D].
-        passages: float [B * (1 + N), D]; passage i < B is the positive of query i.
-        known_positives: bool [B, B * (1 + N)], true where a passage must not count as a negative of a query;
-            false at (i, i).
+        passages: float [P, D]; passage `first_positive + i` is the positive of query i.
+        known_positives: bool [B, P], true where a passage must not count as a negative of a query; false for its
+            own positive.
         scale: factor on the inner products.
+        first_positive: more than 0 where the passages of other processes come before this one's.
 
     Returns:
         A scalar.
     """
     scores = (scale * query @ passages.T).masked_fill(known_positives, -torch.inf)
-    return F.cross_entropy(scores, torch.arange(len(query), device=query.device))
+    return F.cross_entropy(scores, first_positive + torch.arange(len(query), device=query.device))
 
 
-def hardest_in_batch_nll(query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0) -> Tensor:
+def hardest_in_batch_nll(
+    query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0, first_positive: int = 0
+) -> Tensor:
     """Negative log likelihood of the positive against the hardest other passage of the batch.
 
     The paper's baseline NCE (section 5): l_i = softplus(max over j of s(q_i,d_j) - s(q_i,d_i)), j neither i nor
@@ -52,19 +57,21 @@ def hardest_in_batch_nll(query: Tensor, passages: Tensor, known_positives: Tenso
 
     Args:
         query: float [B, D].
-        passages: float [B * (1 + N), D]; passage i < B is the positive of query i.
+        passages: float [P, D], as in `in_batch_nll`.
         known_positives: as in `in_batch_nll`.
         scale: factor on the inner products.
+        first_positive: as in `in_batch_nll`.
 
     Returns:
         A scalar. A query whose every other passage is masked adds 0.
     """
-    scores = scale * query @ passages.T  # (batch, batch * (1 + negatives))
-    own = torch.arange(len(query), device=query.device)
+    scores = scale * query @ passages.T  # (batch, passages)
+    rows = torch.arange(len(query), device=query.device)
+    own = rows, first_positive + rows
     others = known_positives.clone()
-    others[own, own] = True
+    others[own] = True
     hardest = scores.masked_fill(others, -torch.inf).amax(dim=1)
-    return F.softplus(hardest - scores[own, own]).mean()
+    return F.softplus(hardest - scores[own]).mean()
 
 
 def listwise_nll(scores: Tensor) -> Tensor:

@@ -5,19 +5,27 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
 from ance.model.cross_encoder import CrossEncoder
 
 Model = TypeVar("Model", BiEncoder, CrossEncoder)
 
 
-def prepare_for_training(model: Model, dropout: float | None, device: str | torch.device) -> Model:
+def prepare_for_training(
+    model: Model, dropout: float | None, device: str | torch.device, *, checkpointing: bool = False
+) -> Model:
     """Move a model to its device and set it up for training, in place.
 
     Args:
         model: is returned for convenience. What is saved of it does not change.
         dropout: probability for every dropout layer (None: as the encoder's own configuration says).
         device: where to train.
+        checkpointing: keep the input of each layer only, and compute the rest of its activations again on the way
+            back (Chen et al. 2016): much less memory, about a third more time, the same gradients.
+
+    Raises:
+        AnceError: the encoder has no checkpointing.
     """
     place = torch.device(device)
     if dropout is not None:
@@ -28,4 +36,10 @@ def prepare_for_training(model: Model, dropout: float | None, device: str | torc
         # The backward pass of fused attention on a CPU takes as long as the rest of the step (43 % of a step of
         # two MiniLM layers, 32 queries and 64 passages of 72 tokens in bfloat16, by torch's profiler).
         model.backbone.set_attn_implementation("eager")
+    if checkpointing:
+        try:
+            # Not the reentrant kind: it needs an input with a gradient, and token ids have none.
+            model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise AnceError(f"training.gradient_checkpointing: {error} Set it to false") from error
     return model.to(place)

@@ -1,14 +1,13 @@
 """The part of a checkpoint that only the trainer needs, as safetensors and JSON: no pickle.
 
-The batches and the learning rate are pure functions of the step, so the step is the whole data cursor and
-the whole schedule. With the weights, the optimiser's tensors and torch's random state, a resumed run is
-bit-exact.
+Batches, dropout and learning rate are pure functions of the step, so the step is the whole data cursor, the
+whole schedule and the whole random state. With the weights and the optimiser's tensors, a resumed run is bit-exact,
+and one that is resumed by another number of processes goes on with the same batches.
 """
 
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -17,7 +16,7 @@ from torch.optim import Optimizer
 
 from ance.errors import AnceError
 
-STATE, OPTIMISER, RANDOM = "state.json", "optimiser.safetensors", "random.safetensors"
+STATE, OPTIMISER = "state.json", "optimiser.safetensors"
 
 
 class TrainerState(BaseModel):
@@ -36,7 +35,7 @@ class TrainerState(BaseModel):
 
 
 def save_state(folder: Path, state: TrainerState, optimiser: Optimizer) -> None:
-    """Write `state`, the optimiser's tensors by parameter name, and torch's random state into a folder.
+    """Write `state` and the optimiser's tensors by parameter name into a folder.
 
     The optimiser must have been made with named parameters, as `build_optimiser` does.
     """
@@ -47,13 +46,12 @@ def save_state(folder: Path, state: TrainerState, optimiser: Optimizer) -> None:
         for key, value in optimiser.state.get(parameter, {}).items()
     }
     (folder / OPTIMISER).write_bytes(save(tensors))
-    (folder / RANDOM).write_bytes(save(_random_state()))
     saved = state.model_copy(update={"optimizer": type(optimiser).__name__})
     (folder / STATE).write_text(saved.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def load_state(folder: Path, optimiser: Optimizer) -> TrainerState:
-    """Restore the optimiser's tensors and torch's random state, and return where the run stands.
+    """Restore the optimiser's tensors, and return where the run stands.
 
     Learning rates and other settings stay those of `optimiser`.
 
@@ -66,10 +64,7 @@ def load_state(folder: Path, optimiser: Optimizer) -> TrainerState:
             f"{folder / STATE}: was written by the optimiser {state.optimizer}, this run uses"
             f" {type(optimiser).__name__}: restore training.optimizer or start a new run"
         )
-    tensors = _read_tensors(folder / OPTIMISER)
-    random = _read_tensors(folder / RANDOM)
-    _restore_optimiser(folder / OPTIMISER, tensors, optimiser)
-    _restore_random(random)
+    _restore_optimiser(folder / OPTIMISER, _read_tensors(folder / OPTIMISER), optimiser)
     return state
 
 
@@ -119,18 +114,3 @@ def _restore_optimiser(path: Path, tensors: dict[str, Tensor], optimiser: Optimi
         state.setdefault(numbers[name], {})[key] = value
     # torch's own restore puts each tensor on its parameter's device.
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _random_state() -> dict[str, Tensor]:
-    """Random states as uint8 tensors: "cpu", and "cuda.0", "cuda.1" ... where there are GPUs."""
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), **{f"cuda.{number}": gpu for number, gpu in enumerate(gpus)}}
-
-
-def _restore_random(states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            # A machine with more GPUs than the one that saved keeps its own state on the others.
-            if f"cuda.{number}" in states:
-                torch.cuda.set_rng_state(states[f"cuda.{number}"], number)

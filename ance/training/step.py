@@ -1,4 +1,4 @@
-"""One optimiser step: encode, loss, backward, measure, clip, update."""
+"""One optimiser step: encode, loss, backward, exchange, measure, clip, update."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from ance.model.layer_groups import layer_groups
 from ance.negatives.sampling import Rows
 from ance.training.batches import TrainingBatch
 from ance.training.config import LossKind, TrainingConfig
+from ance.training.data_parallel import ALONE, DataParallel
 from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
@@ -29,6 +30,8 @@ _LEAST_SAVING = {"cpu": 1024}
 _LEAST_SAVING_ELSEWHERE = 16_384
 # Lengths are rounded up to this, so that few shapes occur: on a CPU, oneDNN compiles a kernel for each.
 _LENGTH_MULTIPLE = 8
+# Keeps these random numbers apart from those of the batches, which have the same seed.
+_DROPOUT = 2
 
 
 class NonFiniteLoss(AnceError):
@@ -58,7 +61,8 @@ class StepResult:
         seconds: wall time.
         instance_bounds: the last layer's gradient norm of single instances (`last_layer`), of the drawn negatives
             ("drawn") and of one other passage of the batch a query ("in_batch"); empty on steps that are not
-            recorded (training.gradient_norm_steps).
+            recorded (training.gradient_norm_steps). Where several processes train, those of this one's queries;
+            all else is the same on each.
     """
 
     loss: float
@@ -70,15 +74,36 @@ class StepResult:
 
 
 class TrainingStep:
-    """Runs optimiser steps on a model."""
+    """Runs optimiser steps on a model.
 
-    def __init__(self, model: BiEncoder, optimiser: Optimizer, texts: TrainingTexts, config: TrainingConfig) -> None:
-        """The model is trained where it is: on its own device, in place."""
+    A step is a pure function of weights, optimiser state, batches, `config.seed` and its number: dropout too.
+    """
+
+    def __init__(
+        self,
+        model: BiEncoder,
+        optimiser: Optimizer,
+        texts: TrainingTexts,
+        config: TrainingConfig,
+        parallel: DataParallel = ALONE,
+    ) -> None:
+        """The model is trained where it is: on its own device, in place, from the same weights on each process.
+
+        Raises:
+            AnceError: the processes cannot share a batch equally.
+        """
+        if config.batch_size % parallel.size:
+            raise AnceError(
+                f"training.batch_size ({config.batch_size}) is the batch of all processes together, and {parallel.size}"
+                " cannot share it equally: make it a multiple, or change the number of processes"
+            )
         self._model = model
         self._optimiser = optimiser
         self._texts = texts
         self._config = config
+        self._parallel = parallel
         self._groups = layer_groups(model)
+        self._weights = [weight for group in self._groups.values() for weight in group]
         self._device = next(model.parameters()).device
 
     def run(
@@ -89,34 +114,36 @@ class TrainingStep:
         loss: LossKind,
         learning_rate: float,
     ) -> StepResult:
-        """Make optimiser step number `step` on the mean loss of its micro batches.
+        """Make optimiser step number `step` on the mean loss of its micro batches, whole on every process.
 
         Raises:
-            NonFiniteLoss: before anything is updated.
+            NonFiniteLoss: before anything is updated, on all processes.
+            PeerLost: before anything is updated.
         """
         started = perf_counter()
+        torch.manual_seed(self._dropout_seed(step))
         self._model.train()
         self._optimiser.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self._device)
-        tokens = 0
+        sums = torch.zeros(2, device=self._device)  # loss, tokens
         recorded = (step + 1) % self._config.gradient_norm_steps == 0
         bounds: dict[str, list[float]] = {"drawn": [], "in_batch": []} if recorded else {}
         for batch in batches:
-            query, passages, encoded = self._vectors(batch)
-            value = self._loss(batch, query, passages, loss)
+            part = batch.part(self._parallel.rank, self._parallel.size, shared=self._config.cross_device_negatives)
+            query, passages, encoded = self._vectors(part)
+            value = self._loss(part, query, passages, loss)
             (value / len(batches)).backward()  # type: ignore[no-untyped-call]
-            total += value.detach() / len(batches)
-            tokens += encoded
+            sums += torch.stack([value.detach() / len(batches), value.new_full((), encoded)])
             for negatives in bounds:
-                bounds[negatives] += self._bounds(negatives, batch, query, passages)
+                bounds[negatives] += self._bounds(negatives, part, query, passages)
+        total, tokens = self._parallel.average_gradients(self._weights, sums).tolist()
+        mean = total / self._parallel.size
         norms = gradient_norms(self._groups)
-        mean = total.item()
         self._require_finite(step, mean, norms)
         self._clip(norms[GLOBAL])
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
         self._optimiser.step()
-        return StepResult(mean, norms, learning_rate, tokens, perf_counter() - started, bounds)
+        return StepResult(mean, norms, learning_rate, int(tokens), perf_counter() - started, bounds)
 
     def _vectors(self, batch: TrainingBatch) -> tuple[Tensor, Tensor, int]:
         """Of one micro batch: queries [B, D], positives followed by negatives [B * (1 + N), D], tokens encoded."""
@@ -131,15 +158,23 @@ class TrainingStep:
         if kind != "pairwise":
             nll = in_batch_nll if kind == "in_batch" else hardest_in_batch_nll
             mask = torch.from_numpy(batch.known_positives).to(self._device)
-            return nll(query, passages, mask, scale)
+            if mask.shape[1] > len(passages):
+                passages = self._shared(passages, size)
+            return nll(query, passages, mask, scale, batch.first_positive)
         negative = passages[size:].view(size, -1, passages.shape[-1])  # (batch, negatives, dim)
         return pairwise_nll(query, passages[:size], negative, scale)
+
+    def _shared(self, passages: Tensor, positives: int) -> Tensor:
+        """The passages of all parts, the positives first, from those of this one: [B * (1 + N), D]."""
+        parts = self._parallel.gather(passages)  # (processes, positives * (1 + negatives), dim)
+        return torch.cat([parts[:, :positives].flatten(0, 1), parts[:, positives:].flatten(0, 1)])
 
     def _bounds(self, negatives: str, batch: TrainingBatch, query: Tensor, passages: Tensor) -> list[float]:
         """Gradient norms of the micro batch's instances at the last layer, under the paper's loss."""
         size, scale = len(query), self._config.score_scale
         if negatives == "in_batch":
-            mask = torch.from_numpy(batch.known_positives).to(self._device)
+            known = batch.known_positives[:, batch.first_positive : batch.first_positive + size]
+            mask = torch.from_numpy(known).to(self._device)
             norms = in_batch_last_layer_norms(query, passages[:size], mask, scale)
         else:
             drawn = passages[size:].view(*batch.negative_rows.shape, passages.shape[-1])
@@ -160,6 +195,11 @@ class TrainingStep:
         given_order = torch.from_numpy(np.argsort(np.concatenate(groups))).to(on)
         return torch.cat(vectors)[given_order], int(lengths.sum())
 
+    def _dropout_seed(self, step: int) -> int:
+        """Of this step on this process: two processes with the same masks would be worth less than two."""
+        entropy = [self._config.seed, _DROPOUT, step, self._parallel.rank]
+        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1  # below 2^63
+
     def _require_finite(self, step: int, loss: float, norms: dict[str, float]) -> None:
         if np.isfinite([loss, norms[GLOBAL]]).all():
             return
@@ -175,5 +215,5 @@ class TrainingStep:
         """Scale all gradients down to the configured global norm."""
         limit = self._config.max_grad_norm
         if limit and global_norm > limit:
-            gradients = [weight.grad for group in self._groups.values() for weight in group]
-            torch._foreach_mul_([value for value in gradients if value is not None], limit / global_norm)
+            gradients = [weight.grad for weight in self._weights if weight.grad is not None]
+            torch._foreach_mul_(gradients, limit / global_norm)

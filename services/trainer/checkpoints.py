@@ -15,6 +15,7 @@ from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.store import Store
+from ance.runtime.tracing import span
 from ance.training.state import TrainerState, load_state, save_state
 from services.trainer.stages import Stage
 
@@ -67,11 +68,16 @@ class Checkpoints:
 
         `optimiser` is None for the start checkpoint, which nothing was trained for yet.
         """
-        with self.metrics.checkpoint_save_seconds.time(), TemporaryDirectory(dir=self.cache) as staging:
+        with (
+            span("checkpoint", step=state.step, stage=state.stage),
+            self.metrics.checkpoint_save_seconds.time(),
+            TemporaryDirectory(dir=self.cache) as staging,
+        ):
             folder = Path(staging)
-            model.save(folder)
-            if optimiser is not None:
-                save_state(folder / STATE, state, optimiser)
+            with span("write"):
+                model.save(folder)
+                if optimiser is not None:
+                    save_state(folder / STATE, state, optimiser)
             ref = publish(
                 self.store,
                 self.layout.checkpoint(state.step),
@@ -85,5 +91,6 @@ class Checkpoints:
                 pointer=self.layout.pointer("checkpoint"),
                 final=state.step == self.config.training.total_steps,
             )
-        self.feed.announce(ref)
+            with span("announce"):
+                self.feed.announce(ref)
         log.info("checkpoint published", extra={"step": state.step})

@@ -1,16 +1,18 @@
 """The newest negatives, fetched beside training so that no step waits for them."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ance.errors import AnceError
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.artifacts import CorruptArtifact, fetch, read_manifest
-from ance.runtime.contracts import ArtifactRef
-from ance.runtime.layout import RunLayout
+from ance.runtime.contracts import ArtifactRef, Kind
+from ance.runtime.holds import VersionHold
 from ance.runtime.logs import get_logger
 from ance.runtime.store import Store
+from ance.runtime.tracing import span
 
 log = get_logger(__name__)
 
@@ -19,21 +21,39 @@ log = get_logger(__name__)
 class NegativesVersion:
     """Published negatives and the checkpoint that they were mined with."""
 
-    step: int
+    ref: ArtifactRef
     checkpoint_created_at: float
     negatives: MinedNegatives
 
+    @property
+    def step(self) -> int:
+        """Step of that checkpoint, which names the version."""
+        return self.ref.step
+
 
 class FreshNegatives:
-    """Polls the negatives pointer in its own thread; `newest` is swapped as a whole.
+    """Looks for newer negatives in its own thread; `newest` is swapped as a whole.
 
     Use as a context manager. A version that fails verification is logged and skipped: training goes on with the
     one it has.
+
+    Attributes:
+        failing: whether the version looked at last could not be read.
     """
 
-    def __init__(self, store: Store, layout: RunLayout, cache: Path, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hold: VersionHold,
+        look: Callable[[], ArtifactRef | None],
+        cache: Path,
+        poll_seconds: float,
+    ) -> None:
+        """`look` says which version is the newest, every `poll_seconds`; `hold` keeps it while it is read."""
+        self.failing = False
         self._store = store
-        self._layout = layout
+        self._hold = hold
+        self._look_up = look
         self._cache = cache
         self._poll_seconds = poll_seconds
         self._newest: NegativesVersion | None = None
@@ -67,28 +87,31 @@ class FreshNegatives:
                 self._look()
             except (AnceError, OSError) as error:
                 # An outage of the store, or the version was replaced or deleted meanwhile: it passes.
+                self.failing = True
                 log.warning("negatives not read, trying again: %s", error)
             self._stopping.wait(self._poll_seconds)
 
     def _look(self) -> None:
-        ref = self._store.read_pointer(self._layout.pointer("negatives"))
+        ref = self._look_up()
         if ref is None or ref.manifest_sha256 == self._refused or not self._is_newer(ref):
             return
         try:
-            self._take(ref)
+            with span("pick up", parent=ref.traceparent, version=ref.step):
+                self._take(ref)
         except CorruptArtifact as error:
-            self._refused = ref.manifest_sha256
+            self._refused, self.failing = ref.manifest_sha256, True
             log.error("negatives refused: %s", error)
 
     def _is_newer(self, ref: ArtifactRef) -> bool:
         return self._newest is None or ref.step > self._newest.step
 
     def _take(self, ref: ArtifactRef) -> None:
-        folder = fetch(self._store, ref, self._cache)
-        manifest = read_manifest(self._store, ref.manifest_uri, expected_sha256=ref.manifest_sha256)
-        created_at = float(manifest.stats["checkpoint_created_at"])
-        version = NegativesVersion(ref.step, created_at, MinedNegatives.open(folder))
+        with self._hold.holding(Kind.NEGATIVES, ref.step):
+            folder = fetch(self._store, ref, self._cache)
+            manifest = read_manifest(self._store, ref.manifest_uri, expected_sha256=ref.manifest_sha256)
+            created_at = float(manifest.stats["checkpoint_created_at"])
+            version = NegativesVersion(ref, created_at, MinedNegatives.open(folder))
         with self._changed:
-            self._newest = version
+            self._newest, self.failing = version, False
             self._changed.notify_all()
         log.info("newer negatives", extra={"version": ref.step})

@@ -5,28 +5,26 @@ from collections.abc import Callable
 import torch
 
 from ance.data.dataset import Dataset
-from ance.data.tokenizer import Tokenizer
-from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
 from ance.runtime.contracts import RunConfig
-from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
-from ance.runtime.kubernetes.events import Announce, unheard
-from ance.runtime.lease import RunLease
 from ance.runtime.left_behind import LeftBehind, unless
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.process import limit_threads
 from ance.runtime.shutdown import Shutdown
 from ance.training.batches import TrainingBatches
+from ance.training.data_parallel import PeerLost
+from ance.training.determinism import be_deterministic
 from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
 from ance.training.schedule import learning_rate
 from ance.training.state import TrainerState
 from ance.training.step import NonFiniteLoss, StepResult, TrainingStep, TrainingTexts
-from services.trainer.checkpoints import Checkpoints, Restored
+from services.trainer.checkpoints import Restored
+from services.trainer.duties import Duties, TrainingInterrupted
 from services.trainer.negative_supply import NegativeSupply, Supply
-from services.trainer.series import Series
+from services.trainer.ranks import Ranks
 from services.trainer.settings import TrainerSettings
 from services.trainer.stages import Stage, stages
 from services.trainer.step_record import record, show
@@ -40,10 +38,6 @@ SAVING_SHARE = 0.6
 """Of the grace period: the rest is for noticing the signal, for what hangs, and for leaving in order."""
 
 
-class TrainingInterrupted(Exception):
-    """Shutdown was requested, or another trainer holds the run: the next trainer continues."""
-
-
 class Trainer:
     """Trains one run from wherever its newest checkpoint stands to its end."""
 
@@ -53,28 +47,20 @@ class Trainer:
         settings: TrainerSettings,
         dataset: Dataset,
         supply: NegativeSupply,
-        checkpoints: Checkpoints,
-        series: Series,
-        feed: CheckpointServer,
-        lease: RunLease,
+        duties: Duties,
+        ranks: Ranks,
         metrics: TrainerMetrics,
         shutdown: Shutdown,
-        *,
-        health: Health | None = None,
-        announce: Announce = unheard,
+        health: Health,
     ) -> None:
         self._config = config
         self._settings = settings
         self._supply = supply
-        self._checkpoints = checkpoints
-        self._series = series
-        self._feed = feed
-        self._lease = lease
+        self._duties = duties
+        self._ranks = ranks
         self._metrics = metrics
         self._shutdown = shutdown
-        self._health = health or Health()
-        self._announce = announce
-        self._dataset = dataset
+        self._health = health
         self._nonfinite = 0  # steps left out in a row
         self._batches = TrainingBatches(dataset.qrels("train"), config.training)
         self._texts = TrainingTexts(
@@ -91,98 +77,83 @@ class Trainer:
         Raises:
             TrainingInterrupted: told to stop; after a shutdown request the state is saved.
         """
-        self._metrics.total_steps.set(self._config.training.total_steps)
-        self._metrics.checkpoint_interval_steps.set(self._config.training.checkpoint_steps)
+        training = self._config.training
+        self._metrics.total_steps.set(training.total_steps)
+        self._metrics.checkpoint_interval_steps.set(training.checkpoint_steps)
+        if training.deterministic:
+            be_deterministic()
         with self._health.long_work():
-            restored = self._checkpoints.newest()
-            model = self._start() if restored is None else self._resume(restored)
-        step = 0 if restored is None else restored.ref.step
-        self._series.resume(step)
-        for stage in stages(self._config.training):
+            restored = self._duties.begin()
+            model = restored.load_model()
+            prepare_for_training(
+                model, training.dropout, self._settings.device, checkpointing=training.gradient_checkpointing
+            )
+        step = restored.ref.step
+        for stage in stages(training):
             if step < stage.last:
                 self._train(stage, model, step, restored)
                 step = stage.last
 
-    def _start(self) -> BiEncoder:
-        torch.manual_seed(self._config.training.seed)
-        model = BiEncoder.start(self._config.model)
-        self._require_same_tokenizer(model)
-        self._checkpoints.publish(model, None, TrainerState(step=0, stage="warmup"))
-        return self._prepared(model)
-
-    def _require_same_tokenizer(self, model: BiEncoder) -> None:
-        """The token ids of the data set mean something else to another model's tokenizer."""
-        if Tokenizer.load(model.tokenizer_path).sha256 != self._dataset.meta.tokenizer_sha256:
-            raise AnceError(
-                f"dataset '{self._config.dataset}' was prepared with another tokenizer than that of "
-                f"model.name_or_path '{self._config.model.name_or_path}': prepare it again with --model "
-                f"{self._config.model.name_or_path} and another --name"
-            )
-
-    def _resume(self, restored: Restored) -> BiEncoder:
-        log.info("resuming", extra={"step": restored.ref.step})
-        self._feed.announce(restored.ref)
-        return self._prepared(restored.load_model())
-
-    def _prepared(self, model: BiEncoder) -> BiEncoder:
-        return prepare_for_training(model, self._config.training.dropout, self._settings.device)
-
-    def _train(self, stage: Stage, model: BiEncoder, step: int, restored: Restored | None) -> None:
+    def _train(self, stage: Stage, model: BiEncoder, step: int, restored: Restored) -> None:
         training = self._config.training
         self._metrics.set_stage(stage.name)
         if stage.config.negatives == "ance":
             limit_threads(self._settings.threads)  # from here on encoders need their share
         self._interruptibly(lambda: self._supply.start(stage))
         optimiser = build_optimiser(model, training, stage.config.learning_rate)
-        if restored is not None and restored.continues(stage):
+        if restored.continues(stage):
             restored.load_optimiser(optimiser)
-        else:
-            torch.manual_seed(training.seed + stage.first)
-        stepper = TrainingStep(model, optimiser, self._texts, training)
+        stepper = TrainingStep(model, optimiser, self._texts, training, self._ranks.parallel)
         saved = step
         while step < stage.last:
-            supply = None if self._stopping() else self._supply.for_step(stage, step)
-            if supply is None:
-                if step > saved and not self._lease.lost.is_set():
+            try:
+                result, supply = self._step(stepper, stage, step)
+            except (TrainingInterrupted, PeerLost) as interruption:
+                # A peer that is lost has changed no weight: those of the steps done are worth keeping.
+                if step > saved and not self._duties.lost:
                     self._save_last(model, optimiser, stage, step)
-                raise TrainingInterrupted(f"at step {step}")
-            result = self._step(stepper, stage, step, supply)
+                raise TrainingInterrupted(f"at step {step}: {interruption}") from interruption
             step += 1
             if result is not None:
-                self._record(stage, step, result, supply)
+                show(self._metrics, stage, step, result, supply)
+                self._duties.record(step, record(stage, step, result, supply))
             if step % training.checkpoint_steps == 0 or step == stage.last:
                 self._save(model, optimiser, stage, step)
                 saved = step
 
-    def _step(self, stepper: TrainingStep, stage: Stage, step: int, supply: Supply) -> StepResult | None:
-        """Make optimiser step number `step`; None where it was left out because its loss was not finite.
+    def _step(self, stepper: TrainingStep, stage: Stage, step: int) -> tuple[StepResult | None, Supply]:
+        """Make optimiser step number `step`; its result is None where its loss was not finite and it was left out.
 
         Raises:
+            TrainingInterrupted: one of the ranks wants to stop.
+            PeerLost: one of the ranks is gone.
             NonFiniteLoss: for the last of `NONFINITE_STEPS` in a row.
         """
+        supply = self._supply.for_step(stage, step)
+        if supply is None:
+            raise TrainingInterrupted("asked to stop")
         try:
-            result = stepper.run(
-                step,
-                self._batches.batch(step, supply.source),
-                loss=stage.config.loss,
-                learning_rate=learning_rate(stage.config, step - stage.first),
-            )
+            with supply.traced(step):
+                result = stepper.run(
+                    step,
+                    self._batches.batch(step, supply.source),
+                    loss=stage.config.loss,
+                    learning_rate=learning_rate(stage.config, step - stage.first),
+                )
         except NonFiniteLoss as error:
             self._metrics.nonfinite.inc()
             self._nonfinite += 1
             if self._nonfinite == NONFINITE_STEPS:
                 raise
             log.error("step left out: %s", error, extra={"step": step + 1})
-            return None
+            return None, supply
         self._nonfinite = 0
-        return result
+        return result, supply
 
     def _save(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
         state = TrainerState(step=step, stage=stage.name, negatives_step=self._supply.version)
-        self._series.flush(step)
         with self._health.long_work():
-            self._checkpoints.publish(model, optimiser, state)
-        self._announce("CheckpointPublished", f"checkpoint of step {step} ({stage.name})")
+            self._duties.save(model, optimiser, state)
 
     def _save_last(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
         """Save in time to release the lease before SIGKILL. What is not whole by then was never there."""
@@ -201,10 +172,4 @@ class Trainer:
 
     def _stopping(self) -> bool:
         self._health.beat()
-        return self._shutdown.requested or self._lease.lost.is_set()
-
-    def _record(self, stage: Stage, step: int, result: StepResult, supply: Supply) -> None:
-        """Show the step in the metrics and keep it in the run's series."""
-        self._feed.set_step(step)
-        show(self._metrics, stage, step, result, supply)
-        self._series.add(record(stage, step, result, supply))
+        return self._shutdown.requested or self._duties.lost

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from ance.negatives.mined import MinedNegatives
 from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.tracing import span
+from services.trainer.boundary import Boundary
 from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
 from services.trainer.stages import Stage
 
@@ -26,6 +29,16 @@ class Supply:
 
     source: NegativeSource
     version: NegativesVersion | None = None
+    since: int = 0
+    """The first step on this version is the one after."""
+
+    def traced(self, step: int) -> AbstractContextManager[object]:
+        """A span around the first step on a version: there ends the trace that its checkpoint began."""
+        if self.version is None or step != self.since:
+            return nullcontext()
+        return span(
+            "first step", parent=self.version.ref.traceparent, step=step + 1, async_gap_steps=step - self.version.step
+        )
 
     def async_gap(self, step: int) -> int | None:
         """Steps between the model that mined the negatives and the model that learns from them."""
@@ -37,7 +50,7 @@ class Supply:
 
 
 class NegativeSupply:
-    """Gives each step the newest negatives of its stage's kind."""
+    """Gives each step the newest negatives of its stage's kind, the same on every rank."""
 
     def __init__(
         self,
@@ -46,15 +59,15 @@ class NegativeSupply:
         bm25: Callable[[], MinedNegatives],
         max_async_gap: int,
         metrics: TrainerMetrics,
-        stop: Callable[[], bool],
+        boundary: Boundary,
     ) -> None:
-        """`bm25` mines or fetches BM25's negatives, once a stage needs them; `stop` ends a wait for newer ones."""
+        """`bm25` mines or fetches BM25's negatives, once a stage needs them."""
         self._random = RandomNegatives(len(dataset.passages), dataset.qrels("train"))
         self._fresh = fresh
         self._bm25 = bm25
         self._max_async_gap = max_async_gap
         self._metrics = metrics
-        self._stop = stop
+        self._boundary = boundary
         self._current: Supply | None = None
 
     @property
@@ -78,34 +91,38 @@ class NegativeSupply:
                 self._current = None
 
     def for_step(self, stage: Stage, step: int) -> Supply | None:
-        """Negatives for the step after `step`; None when told to stop while waiting.
+        """Negatives for the step after `step`; None where a rank wants to stop.
 
         Newer negatives are taken without waiting. It waits only where there is nothing to train on: before a
         run's first version, and while the newest is more than `max_async_gap` steps old.
+
+        Raises:
+            PeerLost: another rank is gone.
         """
         if stage.config.negatives != "ance":
-            return self._current
+            return self._current if self._boundary.meet() else None
         oldest = stage.first
         if self._max_async_gap:
             oldest = max(oldest, step - self._max_async_gap)
-        newest = self._fresh.newest
-        if newest is None or newest.step < oldest:
-            newest = self._wait(oldest)
-        if newest is None:
-            return None
-        if self._current is None or self._current.version is not newest:
-            self._current = Supply(self._listed(newest.negatives), newest)
-            log.info("training on newer negatives", extra={"version": newest.step, "step": step})
-        return self._current
+        version = self._newest_from(oldest)
+        if version is not None and (self._current is None or self._current.version is not version):
+            self._current = Supply(self._listed(version.negatives), version, since=step)
+            log.info("training on newer negatives", extra={"version": version.step, "step": step})
+        return None if version is None else self._current
 
-    def _wait(self, oldest: int) -> NegativesVersion | None:
-        log.info("waiting for negatives", extra={"version": oldest})
-        self._metrics.waiting.set(1)
+    def _newest_from(self, oldest: int) -> NegativesVersion | None:
+        """The version that all ranks have, once it is of checkpoint `oldest` or newer; None where one wants to stop."""
+        waiting = False
         try:
-            while not self._stop():
-                version = self._fresh.wait_from(oldest, WAIT_SECONDS)
-                if version is not None:
+            while self._boundary.meet():
+                version = self._boundary.version
+                if version is not None and version.step >= oldest:
                     return version
+                if not waiting:
+                    log.info("waiting for negatives", extra={"version": oldest})
+                    self._metrics.waiting.set(1)
+                    waiting = True
+                self._fresh.wait_from(oldest, WAIT_SECONDS)
             return None
         finally:
             self._metrics.waiting.set(0)

@@ -16,5 +16,8 @@ class TrainerSettings(LeaderSettings):
     """CPU threads while no encoder competes for them, before the first refresh (unset: as `threads`)."""
     negatives_poll_seconds: PositiveFloat = 2.0
     """How often a thread beside training looks for newer negatives."""
+    peer_seconds: PositiveFloat = 1800.0
+    """Where several processes train: one that is silent this long is lost, and all begin anew from the last
+    checkpoint. Longer than a checkpoint takes to save. One that dies is noticed at once."""
     grace_seconds: PositiveFloat = 120.0
     """Time between SIGTERM and SIGKILL: on Kubernetes the pod's terminationGracePeriodSeconds."""

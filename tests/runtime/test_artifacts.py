@@ -322,22 +322,6 @@ def test_a_download_that_fails_leaves_nothing_in_the_cache(memory_store: Store, 
     assert visible(tmp_path / "cache") == []
 
 
-def test_of_two_downloads_at_once_both_readers_get_the_folder(
-    memory_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ref = put(memory_store, tmp_path)
-    download = Store.download
-
-    def other_first(self: Store, key: str, target: Path) -> None:
-        monkeypatch.setattr(Store, "download", download)
-        fetch(self, ref, tmp_path / "cache")
-        download(self, key, target)
-
-    monkeypatch.setattr(Store, "download", other_first)
-    assert contents(fetch(memory_store, ref, tmp_path / "cache")) == FILES
-    assert visible(tmp_path / "cache") == [ref.manifest_sha256]
-
-
 def test_a_file_is_hashed_again_only_when_it_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,30 @@ def test_what_another_process_reads_stays_until_that_process_dies(left_behind: C
             reader.kill()
     get(left_behind, 5)
     assert 2 not in kept(left_behind)
+
+
+def test_of_those_who_want_the_same_at_once_one_downloads_and_the_others_wait_for_it(folder: Path) -> None:
+    filled: list[Path] = []
+
+    def fill(temporary: Path) -> None:
+        filled.append(temporary)
+        time.sleep(0.2)
+        temporary.mkdir()
+        (temporary / "data").write_bytes(b"whole")
+
+    found: list[bytes] = []
+
+    def want() -> None:
+        # A cache of its own, as another process has.
+        found.append((Cache(folder).get(slot(1), "index", SIZE, fill) / "data").read_bytes())
+
+    threads = [threading.Thread(target=want) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [b"whole"] * 4
+    assert len(filled) == 1
 
 
 def test_what_a_crash_has_left_of_a_download_goes_too(left_behind: Cache) -> None:

@@ -62,8 +62,11 @@ class Cache:
         folder = self.folder / slot
         self._hold(slot, role)
         if not folder.is_dir():
-            self._make_room(size)
-            self._fill(folder, fill)
+            # One process downloads, and those beside it wait: on a node with eight GPUs, eight trainers want the same.
+            with _locked(self.folder / f".{slot}.fill.lock"):
+                if not folder.is_dir():
+                    self._make_room(size)
+                    self._fill(folder, fill)
         os.utime(self._lock(slot))
         return folder
 
@@ -71,12 +74,7 @@ class Cache:
         temporary = self.folder / f".{folder.name}.{uuid.uuid4().hex}.tmp"
         try:
             fill(temporary)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                # Another process has been faster, with the same bytes.
-                if not folder.is_dir():
-                    raise
+            temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -1,10 +1,9 @@
-"""A trainer wired as `services.trainer.__main__` wires it, in this process."""
+"""A trainer wired as `services.trainer.wiring` wires it, in this process."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,15 +13,18 @@ from ance.model.bi_encoder import BiEncoder
 from ance.runtime.artifacts import fetch
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
+from ance.runtime.holds import VersionHold
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shutdown import Shutdown
-from services.trainer.bm25_negatives import bm25_negatives
+from services.trainer.boundary import Boundary
 from services.trainer.checkpoints import Checkpoints
+from services.trainer.duties import Leader
 from services.trainer.fresh_negatives import FreshNegatives
 from services.trainer.loop import Trainer
 from services.trainer.negative_supply import NegativeSupply
+from services.trainer.ranks import Place, Ranks
 from services.trainer.series import Series
 from services.trainer.settings import TrainerSettings
 from tests.services.service_run import ServiceRun
@@ -53,32 +55,37 @@ class TrainerProcess:
         self.announced: list[tuple[str, str]] = []
         self.lease = RunLease(RedisLease(client, f"{config.run}/trainer", "test"))
         self.feed = CheckpointServer(0, config.run)
-        self.fresh = FreshNegatives(store, layout, run.cache, POLL_SECONDS)
-        mined = partial(bm25_negatives, store, layout, config, run.dataset, self.lease, run.cache)
+        ranks = Ranks(Place(rank=0, world_size=1, local_rank=0))
+        checkpoints = Checkpoints(store, layout, config, self.feed, self.metrics, self.lease, run.cache)
+        self.series = ObservedSeries(store, layout)
+        leader = Leader(
+            config,
+            run.dataset,
+            store,
+            layout,
+            run.cache,
+            ranks,
+            self.lease,
+            self.feed,
+            checkpoints,
+            self.series,
+            announce=lambda reason, note: self.announced.append((reason, note)),
+        )
+        self.fresh = FreshNegatives(
+            store, VersionHold(store, layout, "test"), leader.newest_negatives, run.cache, POLL_SECONDS
+        )
+        stop = self.health.beating(lambda: shutdown.requested or self.lease.lost.is_set())
         supply = NegativeSupply(
             run.dataset,
             self.fresh,
-            mined,
+            leader.bm25,
             config.training.max_async_gap,
             self.metrics,
-            stop=lambda: shutdown.requested or self.lease.lost.is_set(),
+            Boundary(ranks, self.fresh, stop),
         )
-        checkpoints = Checkpoints(store, layout, config, self.feed, self.metrics, self.lease, run.cache)
-        self.series = ObservedSeries(store, layout)
         settings = TrainerSettings.model_validate(run.settings(**settings_values))
         self.trainer = Trainer(
-            config,
-            settings,
-            run.dataset,
-            supply,
-            checkpoints,
-            self.series,
-            self.feed,
-            self.lease,
-            self.metrics,
-            shutdown,
-            health=self.health,
-            announce=lambda reason, note: self.announced.append((reason, note)),
+            config, settings, run.dataset, supply, leader, ranks, self.metrics, shutdown, self.health
         )
 
     def run(self, after_step: AfterStep = lambda step: None) -> None:

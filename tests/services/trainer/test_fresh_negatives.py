@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
+from ance.runtime.artifacts import fetch
+from ance.runtime.contracts import ArtifactRef, Kind
+from ance.runtime.holds import VersionHold, live_holds
+from ance.runtime.store import Store
+from services.trainer import fresh_negatives
 from services.trainer.fresh_negatives import FreshNegatives
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
@@ -12,7 +20,9 @@ POLL_SECONDS = 0.01
 
 
 def watching(run: ServiceRun) -> FreshNegatives:
-    return FreshNegatives(run.store, run.layout, run.cache, POLL_SECONDS)
+    pointer = partial(run.store.read_pointer, run.layout.pointer("negatives"))
+    hold = VersionHold(run.store, run.layout, "test")
+    return FreshNegatives(run.store, hold, pointer, run.cache, POLL_SECONDS)
 
 
 def damage(run: ServiceRun, step: int) -> None:
@@ -33,6 +43,22 @@ def test_the_newest_version_is_there_without_being_asked_for(new_run: NewRun) ->
         assert version is not None and version is fresh.newest
         assert (version.step, version.checkpoint_created_at) == (5, 123.0)
         assert (version.negatives.negatives == 7).all()
+
+
+def test_a_version_is_held_while_it_is_read_and_no_longer(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run()
+    held: list[list[tuple[Kind, int]]] = []
+
+    def noticing(store: Store, ref: ArtifactRef, cache: Path) -> Path:
+        held.append([(one.kind, one.step) for hold in live_holds(run.store, run.layout) for one in hold.versions])
+        return fetch(store, ref, cache)
+
+    monkeypatch.setattr(fresh_negatives, "fetch", noticing)
+    run.publish_negatives(5)
+    with watching(run) as fresh:
+        assert fresh.wait_from(5, timeout=20) is not None
+        wait_until(lambda: live_holds(run.store, run.layout) == [])
+    assert held == [[(Kind.NEGATIVES, 5)]]
 
 
 def test_waiting_ends_after_the_timeout_when_only_older_versions_are_there(new_run: NewRun) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 
 from ance.negatives.mined import MinedNegatives
+from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import TrainerMetrics
 from ance.training.config import StageConfig
+from services.trainer.boundary import Boundary
 from services.trainer.fresh_negatives import FreshNegatives
 from services.trainer.negative_supply import NegativeSupply, Supply
+from services.trainer.ranks import Place, Ranks
 from services.trainer.stages import Stage
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
@@ -42,9 +46,8 @@ class Desk:
     mined: list[int]
 
     def supply(self, max_async_gap: int = 0) -> NegativeSupply:
-        return NegativeSupply(
-            self.run.dataset, self.fresh, self.bm25, max_async_gap, self.metrics, stop=self.stopped.is_set
-        )
+        boundary = Boundary(Ranks(Place(rank=0, world_size=1, local_rank=0)), self.fresh, self.stopped.is_set)
+        return NegativeSupply(self.run.dataset, self.fresh, self.bm25, max_async_gap, self.metrics, boundary)
 
     def bm25(self) -> MinedNegatives:
         self.mined.append(1)
@@ -64,7 +67,9 @@ class Desk:
 @pytest.fixture
 def desk(new_run: NewRun) -> Iterator[Desk]:
     run = new_run()
-    with FreshNegatives(run.store, run.layout, run.cache, poll_seconds=0.01) as fresh:
+    pointer = partial(run.store.read_pointer, run.layout.pointer("negatives"))
+    hold = VersionHold(run.store, run.layout, "test")
+    with FreshNegatives(run.store, hold, pointer, run.cache, poll_seconds=0.01) as fresh:
         yield Desk(run, fresh, TrainerMetrics(), threading.Event(), [])
 
 

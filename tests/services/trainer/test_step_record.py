@@ -9,6 +9,7 @@ import pytest
 
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.sources import NoNegatives
+from ance.runtime.contracts import ArtifactRef
 from ance.runtime.metrics import TrainerMetrics
 from ance.training.config import StageConfig
 from ance.training.step import StepResult
@@ -19,7 +20,8 @@ from services.trainer.step_record import record, show
 
 STAGE = Stage("ance", StageConfig(steps=60, learning_rate=1e-3, negatives="ance"), 20, 80)
 NOTHING = np.zeros((0, 1), np.int64)
-VERSION = NegativesVersion(20, 1_000.0, MinedNegatives(NOTHING[:, 0], NOTHING, NOTHING, NOTHING.astype(np.float32)))
+REF = ArtifactRef(step=20, manifest_uri="negatives/20/manifest.json", manifest_sha256="0" * 64, created_at=2_000.0)
+VERSION = NegativesVersion(REF, 1_000.0, MinedNegatives(NOTHING[:, 0], NOTHING, NOTHING, NOTHING.astype(np.float32)))
 
 
 def result(**bounds: list[float]) -> StepResult:

@@ -1,0 +1,172 @@
+"""The parts of a trainer, put together."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from ance.data.dataset import Dataset
+from ance.runtime import logs
+from ance.runtime.feed import CheckpointServer
+from ance.runtime.health import Health
+from ance.runtime.holds import VersionHold
+from ance.runtime.kubernetes.client import cluster_for
+from ance.runtime.kubernetes.events import open_events
+from ance.runtime.layout import RunLayout
+from ance.runtime.lease import open_lease
+from ance.runtime.left_behind import LeftBehind
+from ance.runtime.metrics import TrainerMetrics, labelled, serve, watch_gpu
+from ance.runtime.process import TERMINATED, limit_threads
+from ance.runtime.run import OpenRun, begin, find_run
+from ance.runtime.settings import load
+from ance.runtime.shutdown import Shutdown
+from ance.runtime.store import StaleFencingToken, Store
+from ance.training.data_parallel import PeerLost
+from services.trainer.boundary import Boundary
+from services.trainer.checkpoints import Checkpoints
+from services.trainer.duties import Duties, Follower, Leader, TrainingInterrupted
+from services.trainer.fresh_negatives import FreshNegatives
+from services.trainer.loop import Trainer
+from services.trainer.negative_supply import NegativeSupply
+from services.trainer.ranks import Place, Ranks, join
+from services.trainer.series import Series
+from services.trainer.settings import TrainerSettings
+
+log = logs.get_logger(__name__)
+
+WAIT_SECONDS = 30.0
+"""How often a trainer with nothing left to do shows that it is alive."""
+
+
+def main() -> None:
+    """Train until the end of the run or SIGTERM."""
+    shutdown = Shutdown()
+    place = load(Place)
+    settings = begin(TrainerSettings, "trainer")
+    if place.world_size > 1:
+        logs.configure("trainer", settings.log_format, level=settings.log_level, run=settings.run, rank=place.rank)
+    settings = settings.model_copy(update={"device": place.device(settings.device)})
+    metrics = TrainerMetrics()
+    health = Health(settings.liveness_seconds, stopping=shutdown)
+    with watched(place, settings, metrics, health):
+        train(place, settings, metrics, health, shutdown)
+
+
+def watched(
+    place: Place, settings: TrainerSettings, metrics: TrainerMetrics, health: Health
+) -> AbstractContextManager[object]:
+    """The metrics port: one process of a pod answers its probes, and rank 0 alone speaks for the run."""
+    if place.local_rank:
+        return nullcontext()
+    registry = metrics.registry if place.leads else CollectorRegistry()
+    return serve(labelled(registry, run=settings.run), settings.metrics_port, health=health)
+
+
+def train(place: Place, settings: TrainerSettings, metrics: TrainerMetrics, health: Health, shutdown: Shutdown) -> None:
+    """Train as the process's place demands, and stay if told so.
+
+    Raises:
+        SystemExit: the run is not finished, so whoever supervises the process starts it again.
+    """
+    store_wait = metrics.store.counting(shutdown.wait)
+    run = find_run(settings, shutdown, writes=place.leads, store_wait=store_wait, beat=health.beat)
+    limit_threads(settings.warmup_threads or settings.threads)
+    watch_gpu(metrics.gpu_memory_bytes, settings.device)
+    with health.long_work():
+        dataset = run.open_dataset()
+    process = Process(place, run, dataset, metrics, health, shutdown)
+    try:
+        if place.leads:
+            process.lead()
+        else:
+            process.follow()
+    except (TrainingInterrupted, StaleFencingToken, PeerLost, LeftBehind) as interruption:
+        log.info("training interrupted, the next trainer continues: %s", interruption)
+        sys.exit(TERMINATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a trainer process has, whatever its rank."""
+
+    place: Place
+    run: OpenRun[TrainerSettings]
+    dataset: Dataset
+    metrics: TrainerMetrics
+    health: Health
+    shutdown: Shutdown
+
+    def lead(self) -> None:
+        """Hold the run, gather the other ranks, train with them, and tell the fleet."""
+        config, store, layout, settings = self.run.config, self.run.store, self.run.layout, self.run.settings
+        cluster = cluster_for(settings)
+        lease = open_lease(settings, "trainer", cluster)
+        token = lease.acquire(partial(newest_token, store, layout), stop=self.health.beating(self.shutdown))
+        if token is None:
+            raise TrainingInterrupted("while waiting for the lease of the run")
+        stop = self.health.beating(lambda: self.shutdown.requested or lease.lost.is_set())
+        with (
+            CheckpointServer(settings.feed_port, config.run) as feed,
+            open_events(cluster, "trainer", settings.event_object) as announce,
+        ):
+            try:
+                with self._join(stop) as ranks:
+                    checkpoints = Checkpoints(store, layout, config, feed, self.metrics, lease, settings.cache_dir)
+                    series = Series(store, layout)
+                    leader = Leader(
+                        config,
+                        self.dataset,
+                        store,
+                        layout,
+                        settings.cache_dir,
+                        ranks,
+                        lease,
+                        feed,
+                        checkpoints,
+                        series,
+                        announce,
+                    )
+                    self._work(leader, ranks, stop)
+            finally:
+                lease.release()
+            self._stay()  # and with it the feed, for whoever starts later
+
+    def follow(self) -> None:
+        """Train with rank 0."""
+        store, layout, settings = self.run.store, self.run.layout, self.run.settings
+        stop = self.health.beating(self.shutdown)
+        with self._join(stop) as ranks:
+            self._work(Follower(store, layout, settings.cache_dir, ranks, stop), ranks, stop)
+        self._stay()
+
+    def _join(self, stop: Callable[[], bool]) -> Ranks:
+        settings = self.run.settings
+        return join(self.place, settings.device, settings.peer_seconds, stop, self.health.long_work)
+
+    def _work(self, duties: Duties, ranks: Ranks, stop: Callable[[], bool]) -> None:
+        config, store, settings = self.run.config, self.run.store, self.run.settings
+        hold = VersionHold(store, self.run.layout, settings.holder)
+        fresh = FreshNegatives(
+            store, hold, duties.newest_negatives, settings.cache_dir, settings.negatives_poll_seconds
+        )
+        boundary = Boundary(ranks, fresh, stop)
+        supply = NegativeSupply(self.dataset, fresh, duties.bm25, config.training.max_async_gap, self.metrics, boundary)
+        with hold, fresh:
+            self.health.ready()
+            Trainer(
+                config, settings, self.dataset, supply, duties, ranks, self.metrics, self.shutdown, self.health
+            ).run()
+        log.info("training finished", extra={"step": config.training.total_steps})
+
+    def _stay(self) -> None:
+        while self.run.settings.on_complete == "wait" and not self.shutdown.wait(WAIT_SECONDS):
+            self.health.beat()
+
+
+def newest_token(store: Store, layout: RunLayout) -> int:
+    """The highest fencing token that a trainer has published under."""
+    newest = store.read_pointer(layout.pointer("checkpoint"))
+    return 0 if newest is None else newest.fencing_token
