@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
-from ance.runtime import logs
+from ance.runtime import logs, tracing
 from ance.runtime.artifacts import fetch
 from ance.runtime.artifacts.cache import cache_at
 from ance.runtime.contracts import RunConfig
@@ -45,13 +45,14 @@ class OpenRun(Generic[Settings]):
 
 
 def begin(settings_class: type[Settings], service: str) -> Settings:
-    """Read the settings of a service from the environment and set up logging.
+    """Read the settings of a service from the environment and set up logging and tracing.
 
     Raises:
         AnceError: a setting is missing or wrong.
     """
     settings = load(settings_class)
     logs.configure(service, settings.log_format, level=settings.log_level, run=settings.run)
+    tracing.start(service, settings.run)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     cache_at(settings.cache_dir.absolute()).limit = settings.cache_bytes
     return settings
@@ -72,13 +73,19 @@ def find_run(
         shutdown: ends the wait for the run, and for a store that is unreachable.
         writes: whether the service needs to write to the store.
         store_wait: waits between two tries of a store that is unreachable (None: until shutdown is requested).
-        beat: called at every look for the run: the service is alive.
+        beat: called at every look for the run, and while the store is away: the service is alive.
 
     Raises:
         AnceError: the store is not writable, or it holds no such run.
         SystemExit: shutdown was requested while waiting.
     """
-    store = Store.open(settings.store, wait=store_wait or shutdown.wait)
+    wait = store_wait or shutdown.wait
+
+    def wait_alive(seconds: float) -> object:
+        beat()
+        return wait(seconds)
+
+    store = Store.open(settings.store, wait=wait_alive)
     if writes:
         store.check_writable()
     layout = RunLayout(settings.run)

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from ance.data.dataset import Dataset
 from ance.evaluation.overlap import overlap
 from ance.negatives.mined import ranking_depth
-from ance.retrieval.index import IndexBuilder
+from ance.retrieval.interfaces import GrowingIndex
 from ance.retrieval.topk import StreamingTopK
 from ance.runtime.contracts import EncodeTask, Part, RunConfig
+from ance.runtime.index_backend import NewIndex
 from services.indexer.collector import FinishedShard
 from services.indexer.positives import PositiveVectors
 
@@ -43,13 +44,14 @@ class RefreshBuilder:
     Passages that arrive before the last query shard wait: query tasks are enqueued first, so they are few.
     """
 
-    def __init__(self, dataset: Dataset, config: RunConfig, rows: dict[Part, int]) -> None:
+    def __init__(self, dataset: Dataset, config: RunConfig, rows: dict[Part, int], new_index: NewIndex) -> None:
         self._dataset = dataset
         self._config = config
+        self._new_index = new_index
         self._queries = {part: QueryVectors(rows[part]) for part in (Part.TRAIN_QUERIES, Part.DEV_QUERIES)}
         self._waiting: list[FinishedShard] = []
         self._rankings: dict[Part, StreamingTopK] | None = None
-        self._index: IndexBuilder | None = None
+        self._index: GrowingIndex | None = None
         self._positives: PositiveVectors | None = None
         if config.negatives.lookahead and rows[Part.TRAIN_QUERIES]:
             self._positives = PositiveVectors(dataset.qrels("train"), config.training.min_positive_grade)
@@ -71,7 +73,7 @@ class RefreshBuilder:
         return self._rankings[part].result()
 
     @property
-    def index(self) -> IndexBuilder:
+    def index(self) -> GrowingIndex:
         """The index with every passage added."""
         assert self._index is not None, "no passages were added"
         return self._index
@@ -110,8 +112,7 @@ class RefreshBuilder:
                 if len(queries.vectors)
             }
         if self._index is None:
-            index = self._config.index
-            self._index = IndexBuilder(index.factory, shard.vectors.shape[1], index.training_vectors, index.parameters)
+            self._index = self._new_index(shard.vectors.shape[1])
         rows = np.arange(shard.task.start, shard.task.stop, dtype=np.int64)
         for ranking in self._rankings.values():
             ranking.add(shard.vectors, rows)

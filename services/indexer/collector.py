@@ -51,7 +51,8 @@ class Collector:
     """Enqueues the tasks of one pass and yields their results.
 
     The store decides what is finished; the queue's completion records only say when to look. So a record that
-    is lost with Redis costs at most `reconcile_seconds`, and a record without vectors costs a re-encoding.
+    is lost with Redis costs at most `reconcile_seconds`, and a record without vectors costs a re-encoding. A queue
+    that was flushed as a whole is seen at once: nothing is outstanding, and something is missing.
     """
 
     def __init__(
@@ -94,15 +95,17 @@ class Collector:
             self.require_leadership()
             try:
                 if time.monotonic() >= next_reconcile:
-                    finished = self._reconcile(missing, retries)
+                    finished, silent = self._reconcile(missing, retries), False
                     next_reconcile = time.monotonic() + self._settings.reconcile_seconds
                 else:
                     records = self._queue.completions(after, block_seconds=BLOCK_SECONDS)
-                    after = records[-1].id if records else after
+                    after, silent = records[-1].id if records else after, not records
                     finished = self._reported(records, missing)
                     self._progress.report(records)
                 counts = report_queue(self._queue, self._metrics.queue)
                 self._progress.busy(counts.pending if counts is not None else 0)
+                if silent and counts is not None and counts.waiting + counts.pending == 0:
+                    after, next_reconcile = FIRST, 0.0
                 outage.ended()
             except OUTAGE as error:
                 # Redis may come back empty: read its records from the start, enqueue what is missing.
@@ -113,11 +116,14 @@ class Collector:
                 continue
             for task in finished:
                 self.require_leadership()  # a pass that is resumed may find hundreds finished
-                del missing[task.id]
-                self._metrics.refresh_shards_done.set(len(tasks) - len(missing))
-                self._progress.finished(task)
-                with self._health.long_work():  # what the caller does with the shard
-                    yield self._read(task)
+                with self._health.long_work():  # what the caller does with the shard, too
+                    shard = self._read(task)
+                    if shard is None:
+                        continue  # it was only said to be there: the next look at the store enqueues it again
+                    del missing[task.id]
+                    self._metrics.refresh_shards_done.set(len(tasks) - len(missing))
+                    self._progress.finished(task)
+                    yield shard
 
     def require_leadership(self) -> None:
         """Show that the loop moves, and go on only as a leader.
@@ -132,13 +138,15 @@ class Collector:
             raise PassInterrupted("the lease is lost")
 
     def _reconcile(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> list[EncodeTask]:
-        """The missing tasks whose vectors are there; the others are enqueued, unless they are in the queue."""
-        finished, unfinished = [], {}
-        for task in missing.values():
-            if self._store.exists(task.output_uri):
-                finished.append(task)
-            else:
-                unfinished[task.id] = task
+        """The missing tasks whose vectors are there; the others are enqueued, unless they are in the queue.
+
+        One listing instead of a question a shard. Where it lags behind, the shard is enqueued once more, and the
+        worker that takes it finds the vectors.
+        """
+        first = next(iter(missing.values()))
+        stored = set(self._store.list(RunLayout(first.run_id).embeddings(first.step)))
+        finished = [task for task in missing.values() if task.output_uri in stored]
+        unfinished = {task.id: task for task in missing.values() if task.output_uri not in stored}
         self._queue.enqueue(list(unfinished.values()))
         self._revive_dead(unfinished, retries)
         return finished
@@ -157,13 +165,18 @@ class Collector:
             self._queue.dead_letters.requeue(letter.task_id)
             retries[letter.task_id] += 1
 
-    def _reported(self, records: list[Completion], missing: dict[str, EncodeTask]) -> list[EncodeTask]:
-        """Missing tasks that are reported done and whose vectors are there, each once."""
+    @staticmethod
+    def _reported(records: list[Completion], missing: dict[str, EncodeTask]) -> list[EncodeTask]:
+        """Missing tasks that are reported done, each once."""
         reported = {record.task_id: missing[record.task_id] for record in records if record.task_id in missing}
-        return [task for task in reported.values() if self._store.exists(task.output_uri)]
+        return list(reported.values())
 
-    def _read(self, task: EncodeTask) -> FinishedShard:
-        data = self._store.read(task.output_uri)
+    def _read(self, task: EncodeTask) -> FinishedShard | None:
+        """The shard, or None if the store does not have it."""
+        try:
+            data = self._store.read(task.output_uri)
+        except FileNotFoundError:
+            return None
         vectors = self._vectors(task, data)
         path = task.output_uri.removeprefix(RunLayout(task.run_id).embeddings(task.step) + "/")
         entry = FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())

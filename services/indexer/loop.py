@@ -1,7 +1,7 @@
 """The loop of the indexer: one leader refreshes with the newest checkpoint, again and again."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,6 +21,7 @@ from ance.runtime.redis_client import OUTAGE
 from ance.runtime.retention import pinned_steps, retain
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import StaleFencingToken, Store
+from ance.runtime.tracing import span
 from services.indexer.collector import PassInterrupted
 from services.indexer.progress import PassProgress
 from services.indexer.queue_report import report_queue
@@ -49,6 +50,7 @@ class Indexer:
     shutdown: Shutdown
     health: Health = field(default_factory=Health)
     announce: Announce = unheard
+    spread_news: Callable[[int], None] = lambda step: None
     progress: PassProgress = field(default_factory=PassProgress)
     scaler: Scaler | None = None
     on_complete: Literal["exit", "wait"] = "exit"
@@ -97,12 +99,14 @@ class Indexer:
 
     def _refresh(self, checkpoint: ArtifactRef) -> None:
         try:
-            self.refresh.run(checkpoint, self.lease)
+            with span("refresh", parent=checkpoint.traceparent, step=checkpoint.step):
+                self.refresh.run(checkpoint, self.lease)
         except StaleFencingToken:
             raise
         except AnceError as error:
             self.announce("RefreshAborted", f"refresh with the checkpoint of step {checkpoint.step}: {error}")
             raise
+        self.spread_news(checkpoint.step)
         self.announce("IndexPublished", f"index and negatives of step {checkpoint.step}")
 
     def _complete(self) -> None:
@@ -170,6 +174,7 @@ class Indexer:
         retention = retain(self.store, self.layout, keep=self.config.retention.keep, pinned=pinned_steps(self.config))
         for version in retention.deleted:
             self.metrics.retention_deleted.labels(kind=version.kind.value).inc()
+        self.refresh.backend.tidy()
 
     def _newest_token(self) -> int:
         """The highest fencing token that an indexer has published under."""

@@ -3,6 +3,7 @@
 from ance.data.dataset import Dataset
 from ance.runtime.contracts import ArtifactRef, EncodeTask, Part, RunConfig
 from ance.runtime.layout import RunLayout
+from ance.runtime.tracing import current_traceparent
 
 
 def rows_of(dataset: Dataset, config: RunConfig) -> dict[Part, int]:
@@ -20,7 +21,7 @@ def rows_of(dataset: Dataset, config: RunConfig) -> dict[Part, int]:
 def plan(checkpoint: ArtifactRef, rows: dict[Part, int], config: RunConfig) -> list[EncodeTask]:
     """One task a shard, query parts first. The same checkpoint gives the same tasks, so a pass can be resumed."""
     layout = RunLayout(config.run)
-    size = config.encoding.shard_size
+    size, traceparent = config.encoding.shard_size, current_traceparent()
     return [
         EncodeTask(
             run_id=config.run,
@@ -32,6 +33,7 @@ def plan(checkpoint: ArtifactRef, rows: dict[Part, int], config: RunConfig) -> l
             checkpoint_uri=checkpoint.manifest_uri,
             checkpoint_sha256=checkpoint.manifest_sha256,
             output_uri=layout.shard(checkpoint.step, part, shard),
+            traceparent=traceparent,
         )
         for part, total in rows.items()
         for shard, start in enumerate(range(0, total, size))

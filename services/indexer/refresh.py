@@ -15,11 +15,13 @@ from ance.evaluation.positive_ranks import positive_ranks
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.contracts import ArtifactRef, Kind, Part, RunConfig
 from ance.runtime.health import Health
+from ance.runtime.index_backend import IndexBackend
 from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.store import Store
+from ance.runtime.tracing import span
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
 from services.indexer.plan import plan, rows_of
@@ -39,6 +41,7 @@ class Refresh:
     collector: Collector
     metrics: IndexerMetrics
     cache: Path
+    backend: IndexBackend
     health: Health = field(default_factory=Health)
 
     def run(self, checkpoint: ArtifactRef, lease: RunLease) -> None:
@@ -53,13 +56,22 @@ class Refresh:
         started_at, started = time.time(), time.perf_counter()
         self.metrics.refresh_step.set(checkpoint.step)
         rows = rows_of(self.dataset, self.config)
-        builder = RefreshBuilder(self.dataset, self.config, rows)
+        builder = RefreshBuilder(
+            self.dataset,
+            self.config,
+            rows,
+            lambda dim: self.backend.build(dim, step=checkpoint.step, token=lease.token),
+        )
+        with span("plan"):
+            tasks = plan(checkpoint, rows, self.config)
         entries, merge_seconds = [], 0.0
-        for shard in self.collector.collect(plan(checkpoint, rows, self.config)):
-            arrived = time.perf_counter()
-            builder.add(shard)
-            entries.append(shard.entry)
-            merge_seconds += time.perf_counter() - arrived
+        with span("collect", shards=len(tasks)) as collecting:
+            for shard in self.collector.collect(tasks):
+                arrived = time.perf_counter()
+                builder.add(shard)
+                entries.append(shard.entry)
+                merge_seconds += time.perf_counter() - arrived
+            collecting.set(merge_seconds=merge_seconds)
         collected = time.perf_counter()
 
         with self.health.long_work():
@@ -69,13 +81,14 @@ class Refresh:
             mined = None
             if rows[Part.TRAIN_QUERIES]:
                 self.collector.require_leadership()
-                with self._publishing(Kind.NEGATIVES):
+                with self._publishing(Kind.NEGATIVES), span("mine"):
                     mined = publisher.negatives(builder, earlier.get("previous"))
             negatives_seconds = time.perf_counter() - collected
-            overlaps = compare(mined, earlier) if mined is not None else {}
-            dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
-            if mined is not None:
-                self._show_positive_ranks(builder)
+            with span("evaluate"):
+                overlaps = compare(mined, earlier) if mined is not None else {}
+                dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
+                if mined is not None:
+                    self._show_positive_ranks(builder)
             evaluated = time.perf_counter()
             record: dict[str, Any] = {
                 "step": checkpoint.step,
@@ -96,7 +109,7 @@ class Refresh:
                 publisher.embeddings(entries)
             self.collector.require_leadership()
             # Last: once the index is published, no leader comes back to this pass.
-            with self._publishing(Kind.INDEX):
+            with self._publishing(Kind.INDEX), span("build"):
                 publisher.index(builder, record)
             phases = {
                 "encode": collected - started - merge_seconds,

@@ -5,10 +5,11 @@ from typing import Self
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from ance.runtime.kubernetes.scaling import ScalingPolicy
+from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.settings import LeaderSettings
 
 
-class IndexerSettings(LeaderSettings):
+class IndexerSettings(LeaderSettings, MilvusSettings):
     """Environment of one indexer process (prefix ANCE_)."""
 
     feed: str = ""

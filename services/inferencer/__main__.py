@@ -1,68 +1,14 @@
 """Start an inferencer: `python -m services.inferencer`."""
 
-import threading
-
-from ance.runtime.feed import CheckpointWatcher
-from ance.runtime.health import Health
-from ance.runtime.kubernetes.client import cluster_for
-from ance.runtime.kubernetes.deletion_cost import open_deletion_cost
-from ance.runtime.metrics import InferencerMetrics, labelled, serve
-from ance.runtime.process import limit_threads, run_service
-from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
-from ance.runtime.run import begin, find_run
-from ance.runtime.shutdown import Shutdown
-from services.inferencer.encoders import Encoders
-from services.inferencer.loop import Inferencer
-from services.inferencer.settings import InferencerSettings
-
-PRELOADING_SECONDS = 5.0
-"""How long the end of the process waits for a checkpoint that is being loaded."""
+from ance.runtime.process import run_service
 
 
 def main() -> None:
     """Work until SIGTERM."""
-    shutdown = Shutdown()
-    settings = begin(InferencerSettings, "inferencer")
-    metrics = InferencerMetrics()
-    health = Health(settings.liveness_seconds, stopping=shutdown)
-    with serve(labelled(metrics.registry, run=settings.run), settings.metrics_port, health=health):
-        infer(settings, metrics, health, shutdown)
+    # Takes seconds, in which SIGTERM is heeded already.
+    from services.inferencer import wiring
 
-
-def infer(settings: InferencerSettings, metrics: InferencerMetrics, health: Health, shutdown: Shutdown) -> None:
-    """Wire the process together and run it."""
-    run = find_run(settings, shutdown, store_wait=metrics.store.counting(shutdown.wait), beat=health.beat)
-    config = run.config
-    limit_threads(settings.threads)
-    encoders = Encoders(run.store, settings.cache_dir, config.encoding, settings.device, metrics)
-    watcher = CheckpointWatcher(
-        settings.feed,
-        config.run,
-        fallback=lambda: run.store.read_pointer(run.layout.pointer("checkpoint")),
-        poll_seconds=settings.poll_seconds,
-    )
-    queue = TaskQueue(
-        connect(settings.redis),
-        config.run,
-        settings.holder,
-        lease_seconds=settings.lease_seconds,
-        max_deliveries=settings.max_deliveries,
-    )
-    with health.long_work():
-        dataset = run.open_dataset()
-    with watcher, open_deletion_cost(cluster_for(settings)) as tell_busy:
-        preloading = threading.Thread(
-            target=encoders.preload,
-            args=(watcher, shutdown, config.training.first_refresh_step),
-            name="preload",
-            daemon=True,
-        )
-        preloading.start()
-        Inferencer(
-            config, dataset, run.store, queue, encoders, metrics, shutdown, health=health, tell_busy=tell_busy
-        ).run()
-        preloading.join(PRELOADING_SECONDS)
+    wiring.main()
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ from pathlib import Path
 from ance.errors import AnceError
 from ance.model.encoding import TextEncoder
 from ance.runtime.artifacts import fetch, read_manifest
-from ance.runtime.contracts import ArtifactRef, EncodingConfig
+from ance.runtime.contracts import ArtifactRef, EncodingConfig, Kind
 from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.holds import VersionHold
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
+from ance.runtime.tracing import span
 
 log = get_logger(__name__)
 
@@ -26,9 +28,16 @@ class Encoders:
     """Encoders by the hash of their checkpoint's manifest, so that a task can only get the one it names."""
 
     def __init__(
-        self, store: Store, cache: Path, config: EncodingConfig, device: str, metrics: InferencerMetrics
+        self,
+        store: Store,
+        hold: VersionHold,
+        cache: Path,
+        config: EncodingConfig,
+        device: str,
+        metrics: InferencerMetrics,
     ) -> None:
         self._store = store
+        self._hold = hold
         self._cache = cache
         self._config = config
         self._device = device
@@ -44,6 +53,7 @@ class Encoders:
 
         Raises:
             CorruptArtifact: the store holds other bytes than the hash names.
+            ArtifactNotFound: retention is deleting it: nobody waits for its vectors any more.
         """
         encoder = self._recall(manifest_sha256)
         if encoder is None:
@@ -66,7 +76,8 @@ class Encoders:
 
     def _preload(self, ref: ArtifactRef) -> None:
         try:
-            self.get(ref.manifest_uri, ref.manifest_sha256)
+            with span("preload", parent=ref.traceparent, step=ref.step):
+                self.get(ref.manifest_uri, ref.manifest_sha256)
         except (AnceError, OSError, ValueError, RuntimeError) as error:
             # Preloading only hides latency: the task that needs the checkpoint loads it or reports the error.
             log.warning("checkpoint not preloaded: %s", error, extra={"step": ref.step})
@@ -93,13 +104,14 @@ class Encoders:
                 manifest_sha256=manifest_sha256,
                 created_at=manifest.created_at,
             )
-            folder = fetch(self._store, ref, self._cache, skip=STATE)
-            encoder = TextEncoder.load(
-                folder,
-                device=self._device,
-                dtype=self._config.dtype,
-                token_budget=self._config.token_budget,
-            )
+            with self._hold.holding(Kind.CHECKPOINT, manifest.step):
+                folder = fetch(self._store, ref, self._cache, skip=STATE)
+                encoder = TextEncoder.load(
+                    folder,
+                    device=self._device,
+                    dtype=self._config.dtype,
+                    token_budget=self._config.token_budget,
+                )
         self._metrics.checkpoint_step.set(manifest.step)
         log.info("checkpoint loaded", extra={"step": manifest.step})
         return encoder

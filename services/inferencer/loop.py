@@ -19,6 +19,7 @@ from ance.runtime.queue import TaskQueue
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
 from ance.runtime.task_lease import TaskLease
+from ance.runtime.tracing import Span, current_span, span
 from services.inferencer.encoders import Encoders
 
 log = get_logger(__name__)
@@ -61,7 +62,8 @@ class Inferencer:
             lease = self._queue.take(BLOCK_SECONDS)
             self._tell_busy(lease is not None)
             if lease is not None:
-                self._handle(lease)
+                with encoding_span(lease):
+                    self._handle(lease)
         self._queue.leave()
 
     def _handle(self, lease: TaskLease) -> None:
@@ -80,7 +82,9 @@ class Inferencer:
         except (AnceError, OSError, ValueError, RuntimeError) as error:
             log.exception("task failed", extra={"task": task.id})
             lease.fail(f"{type(error).__name__}: {error}")
+            current_span().describe({"error.type": type(error).__qualname__})
             outcome = "failed"
+        current_span().set(result=outcome)
         seconds = time.perf_counter() - started
         self._metrics.busy.set(0)
         self._metrics.busy_seconds.inc(seconds)
@@ -140,6 +144,21 @@ class Inferencer:
     def _count_batch(self, rows: int, tokens: int, seconds: float) -> None:
         self._metrics.tokens.inc(tokens)
         self._metrics.batch_duration_seconds.observe(seconds)
+        current_span().add(tokens=tokens)
+
+
+def encoding_span(lease: TaskLease) -> Span:
+    """A part of the refresh that the task belongs to; the tokens are counted as they are encoded."""
+    task = lease.task
+    return span(
+        "encode",
+        parent=task.traceparent,
+        step=task.step,
+        part=task.part.value,
+        shard=task.shard,
+        rows=task.stop - task.start,
+        attempt=lease.attempt,
+    )
 
 
 def npy_bytes(vectors: np.ndarray) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
 
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.local_redis import LocalRedis
+from tests.chaos.faults import Faults
 from tests.chaos.processes import Conditions, Fleet
 from tests.services.service_run import ServiceRun, prepare_store
 
@@ -32,7 +34,14 @@ def redis() -> Iterator[LocalRedis]:
         yield server
 
 
-def environment(run: ServiceRun, redis: LocalRedis) -> dict[str, str]:
+class Reachable(Protocol):
+    """A Redis, whatever stands behind it."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def environment(run: ServiceRun, redis: Reachable) -> dict[str, str]:
     """What the processes are told."""
     return {
         "ANCE_STORE": run.store.url,
@@ -59,9 +68,16 @@ def fleets() -> Iterator[list[Fleet]]:
         fleet.stop()
 
 
-def conditions(tmp_path: Path, run: ServiceRun, redis: LocalRedis, **others: object) -> Conditions:
-    """Conditions of a test whose logs go to its own folder."""
-    return Conditions(tmp_path, environment(run, redis), **others)  # type: ignore[arg-type]
+def conditions(
+    tmp_path: Path,
+    run: ServiceRun,
+    redis: Reachable,
+    faults: Faults | None = None,
+    poison: Path | None = None,
+    **variables: str,
+) -> Conditions:
+    """Conditions of a test whose logs go to its own folder; `variables` win over those of `environment`."""
+    return Conditions(tmp_path, environment(run, redis) | variables, faults, poison)
 
 
 def new_run(world: Path, tmp_path: Path, name: str, shard_size: int) -> tuple[ServiceRun, ArtifactRef]:

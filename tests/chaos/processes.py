@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import ance.runtime.store.store as stores
-import services.indexer.__main__ as indexer
-import services.inferencer.__main__ as inferencer
+import services.indexer.wiring as indexer
 import services.inferencer.loop as inferencer_loop
+import services.inferencer.wiring as inferencer
 from ance.runtime.contracts import EncodeTask
 from ance.runtime.process import run_service
 from ance.runtime.store.backends import Backend, open_backend
@@ -73,6 +73,10 @@ class Fleet:
     def running(self, service: str) -> list[str]:
         """Names of the processes of a service that run."""
         return [name for name, process in self.processes.items() if name.startswith(service) and process.is_alive()]
+
+    def finished(self, service: str) -> bool:
+        """Whether all processes of a service have done what there was to do."""
+        return all(process.exitcode == 0 for name, process in self.processes.items() if name.startswith(service))
 
     def stop(self) -> None:
         """End all, also those that are stopped."""

@@ -1,11 +1,20 @@
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from ance.errors import AnceError, TemporaryError
 from ance.runtime.process import limit_threads, run_service
+
+
+@pytest.fixture(autouse=True)
+def restored_handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_a_service_that_returns_ends_normally() -> None:

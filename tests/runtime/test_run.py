@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from fsspec.implementations.local import LocalFileSystem
 
 from ance.errors import AnceError
 from ance.runtime import run as run_module
@@ -63,3 +65,28 @@ def test_sigterm_ends_the_wait_as_unfinished_work(tmp_path: Path) -> None:
             find_run(settings(tmp_path, 60), shutdown)
         timer.join()
     assert ended.value.code == 143
+
+
+def test_a_service_that_waits_for_an_unreachable_store_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_run(tmp_path)
+    beats: list[float] = []
+    away = iter([True, True, False])
+    read = LocalFileSystem.cat_file
+
+    def cut_off(self: LocalFileSystem, path: str, **options: object) -> object:
+        if next(away, False):
+            raise OSError(errno.EIO, "the network is down")
+        return read(self, path, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", cut_off)
+    with Shutdown(signals=()) as shutdown:
+        find_run(
+            settings(tmp_path, 0),
+            shutdown,
+            writes=False,
+            store_wait=lambda seconds: None,
+            beat=lambda: beats.append(time.monotonic()),
+        )
+    assert len(beats) == 2

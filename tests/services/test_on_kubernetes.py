@@ -39,6 +39,7 @@ class Process:
             "ANCE_CACHE_DIR": str(run.cache),
             "ANCE_METRICS_PORT": str(self.port),
             "ANCE_RUN_WAIT_SECONDS": "600",
+            "ANCE_POLL_SECONDS": "0.2",  # there is no trainer to hear of a checkpoint from
         }
         command = [sys.executable, "-m", f"services.{service}"]
         self.process = subprocess.Popen(command, env={**os.environ, **settings, **environment}, stderr=subprocess.PIPE)

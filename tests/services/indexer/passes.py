@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from redis import Redis
 
 from ance.runtime.contracts import ArtifactRef, EncodeTask, Part
+from ance.runtime.index_backend import index_backend
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.queue import TaskQueue
 from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shutdown import Shutdown
+from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
 from services.indexer.plan import plan, rows_of
 from services.indexer.refresh import Refresh
@@ -30,8 +33,8 @@ MAX_DELIVERIES = 2
 
 
 def made_up(task: EncodeTask) -> NDArray[np.float32]:
-    """The same vectors for the same task, float32 [rows, DIM]."""
-    rng = np.random.default_rng(zlib.crc32(task.id.encode()))
+    """The same vectors for the same task of any run, float32 [rows, DIM]."""
+    rng = np.random.default_rng(zlib.crc32(task.id.removeprefix(task.run_id).encode()))
     return rng.standard_normal((task.stop - task.start, DIM), np.float32)
 
 
@@ -85,11 +88,14 @@ class Pass:
     client: Redis
     shutdown: Shutdown
     metrics: IndexerMetrics = field(default_factory=IndexerMetrics)
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.queue = self.as_worker("leader")
         self.lease = RunLease(RedisLease(self.client, f"{self.run.config.run}/indexer", "test"))
-        settings = IndexerSettings.model_validate(self.run.settings(reconcile_seconds=RECONCILE_SECONDS))
+        settings = IndexerSettings.model_validate(
+            self.run.settings(**{"reconcile_seconds": RECONCILE_SECONDS, **self.environment})
+        )
         self.collector = Collector(self.run.store, self.queue, self.lease, settings, self.metrics, self.shutdown)
         self.refresh = Refresh(
             self.run.config,
@@ -99,11 +105,19 @@ class Pass:
             self.collector,
             self.metrics,
             self.run.cache,
+            index_backend(self.run.config.index, settings, self.run.store, self.run.layout),
         )
         self.worker = Worker(self.run, self.as_worker("worker"))
 
     def as_worker(self, name: str) -> TaskQueue:
         return TaskQueue(self.client, self.run.config.run, name, lease_seconds=5.0, max_deliveries=MAX_DELIVERIES)
+
+    def new_builder(self, rows: Mapping[Part, int] | None = None) -> RefreshBuilder:
+        """What takes the shards of a pass; `rows` are in place of the plan's."""
+        run = self.run
+        planned = rows_of(run.dataset, run.config) | dict(rows or {})
+        backend = self.refresh.backend
+        return RefreshBuilder(run.dataset, run.config, planned, lambda dim: backend.build(dim, step=20, token=1))
 
     def tasks(self, step: int = 20) -> list[EncodeTask]:
         """The plan of a checkpoint that need not exist: nobody loads it."""

@@ -11,7 +11,6 @@ from ance.retrieval.index import PassageIndex
 from ance.runtime.contracts import EncodeTask, FileEntry, Part
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import FinishedShard
-from services.indexer.plan import rows_of
 from tests.services.indexer.passes import DIM, Pass, made_up
 from tests.system.tiny import DEV, PASSAGES, TRAIN
 
@@ -21,8 +20,7 @@ def finished(task: EncodeTask) -> FinishedShard:
 
 
 def built(under_way: Pass, tasks: list[EncodeTask]) -> RefreshBuilder:
-    run = under_way.run
-    builder = RefreshBuilder(run.dataset, run.config, rows_of(run.dataset, run.config))
+    builder = under_way.new_builder()
     for task in tasks:
         builder.add(finished(task))
     return builder

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +56,39 @@ def test_a_redis_that_is_flushed_in_the_middle_loses_no_shard_and_doubles_none(u
     with under_way.worker.working():
         collected += shards
     assert_each_once(collected, under_way)
+
+
+def test_a_flush_is_seen_at_once_however_rarely_queue_and_store_are_compared(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    under_way = Pass(new_run(), client, shutdown, environment={"reconcile_seconds": 20.0})
+    shards = under_way.collector.collect(under_way.tasks())
+    under_way.worker.store(under_way.tasks()[0])
+    collected = [next(shards)]  # which has enqueued the others
+    client.flushall()
+    started = time.monotonic()
+    with under_way.worker.working():
+        collected += shards
+    assert_each_once(collected, under_way)
+    assert time.monotonic() - started < 5
+
+
+def test_the_store_is_asked_once_for_all_shards_and_then_for_each_only_to_read_it(
+    under_way: Pass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("exists", "list", "read", "size"):
+        genuine = getattr(under_way.run.store, name)
+
+        def noted(key: str, name: str = name, genuine: Callable[[str], Any] = genuine) -> Any:
+            asked.append(name)
+            return genuine(key)
+
+        monkeypatch.setattr(under_way.run.store, name, noted)
+    for task in under_way.tasks():
+        under_way.worker.store(task)
+    shards = list(under_way.collector.collect(under_way.tasks()))
+    assert asked == ["list", *["read"] * len(shards)]
 
 
 def test_a_redis_that_dies_and_comes_back_empty_loses_no_shard_and_doubles_none(

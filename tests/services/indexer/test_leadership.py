@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
 from ance.errors import AnceError
+from ance.retrieval.config import IndexConfig
 from ance.runtime.contracts import ArtifactRef
+from ance.runtime.index_backend import FaissBackend, IndexBackend
 from ance.runtime.kubernetes.client import Cluster
 from ance.runtime.kubernetes.scaler import Scaler
 from ance.runtime.kubernetes.scaling import ScalingPolicy
@@ -32,6 +34,7 @@ class StandIn:
     """A refresh that hangs in work which cannot stop, or fails."""
 
     error: AnceError | None = None
+    backend: IndexBackend = field(default_factory=lambda: FaissBackend(IndexConfig()))
 
     def __post_init__(self) -> None:
         self.began, self.release = threading.Event(), threading.Event()

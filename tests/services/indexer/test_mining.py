@@ -18,8 +18,6 @@ from ance.errors import AnceError
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.contracts import Part
 from ance.runtime.shutdown import Shutdown
-from services.indexer.builder import RefreshBuilder
-from services.indexer.plan import rows_of
 from tests.services.conftest import NewRun
 from tests.services.indexer.passes import Pass, checkpoint
 from tests.services.indexer.test_builder import finished, vectors
@@ -112,8 +110,7 @@ def test_search_time_parameters_of_the_run_are_those_of_the_index(configured: Co
 
 def test_without_dev_queries_training_queries_are_probed(configured: Configured) -> None:
     under_way = configured(index={"probe_queries": 7})
-    run = under_way.run
-    built = RefreshBuilder(run.dataset, run.config, rows_of(run.dataset, run.config) | {Part.DEV_QUERIES: 0})
+    built = under_way.new_builder({Part.DEV_QUERIES: 0})
     for task in under_way.tasks():
         if task.part is not Part.DEV_QUERIES:
             built.add(finished(task))

@@ -12,7 +12,6 @@ from ance.runtime.artifacts import fetch, publish, read_manifest
 from ance.runtime.contracts import Kind, Part
 from ance.runtime.layout import manifest_of
 from services.indexer.builder import RefreshBuilder
-from services.indexer.plan import rows_of
 from services.indexer.publish import Publisher
 from tests.services.indexer.passes import Pass, checkpoint
 from tests.services.indexer.test_builder import finished
@@ -25,8 +24,7 @@ def publisher(under_way: Pass, step: int) -> Publisher:
 
 
 def builder(under_way: Pass, step: int) -> RefreshBuilder:
-    run = under_way.run
-    built = RefreshBuilder(run.dataset, run.config, rows_of(run.dataset, run.config))
+    built = under_way.new_builder()
     for task in under_way.tasks(step):
         built.add(finished(task))
     return built

@@ -7,9 +7,9 @@ import pytest
 from ance.errors import AnceError
 from ance.runtime.kubernetes.scaling import ScalingPolicy
 from ance.runtime.settings import load
-from services.indexer.__main__ import open_scaler
 from services.indexer.progress import PassProgress
 from services.indexer.settings import IndexerSettings
+from services.indexer.wiring import open_scaler
 
 
 @pytest.fixture(autouse=True)

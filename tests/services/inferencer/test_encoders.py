@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
-from ance.runtime.artifacts import CorruptArtifact
+from ance.model.encoding import TextEncoder
+from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact
 from ance.runtime.contracts import ArtifactRef, EncodingConfig
 from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import InferencerMetrics
+from ance.runtime.retention import retain
 from ance.runtime.shutdown import Shutdown
 from services.inferencer.encoders import Encoders
 from tests.services.conftest import NewRun
@@ -17,7 +21,8 @@ from tests.services.service_run import ServiceRun, background, wait_until
 
 
 def encoders(run: ServiceRun, metrics: InferencerMetrics | None = None) -> Encoders:
-    return Encoders(run.store, run.cache, EncodingConfig(), "cpu", metrics or InferencerMetrics())
+    hold = VersionHold(run.store, run.layout, "test")
+    return Encoders(run.store, hold, run.cache, EncodingConfig(), "cpu", metrics or InferencerMetrics())
 
 
 def loads(metrics: InferencerMetrics) -> float | None:
@@ -53,6 +58,25 @@ def test_the_state_of_the_trainer_is_not_fetched(new_run: NewRun) -> None:
     ref = run.publish_checkpoint(1)
     run.store.delete(f"{run.layout.checkpoint(1)}/trainer_state")
     assert encoders(run).get(ref.manifest_uri, ref.manifest_sha256).dim == 32
+
+
+def test_retention_spares_a_checkpoint_only_while_it_is_being_loaded(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+    ref, _ = run.publish_checkpoint(1), run.publish_checkpoint(2)
+    load, spared = TextEncoder.load, []
+
+    def watched(*positional: Any, **named: Any) -> TextEncoder:
+        spared.append(retain(run.store, run.layout, keep=1, grace_seconds=0))
+        return load(*positional, **named)
+
+    monkeypatch.setattr(TextEncoder, "load", watched)
+    get(encoders(run), ref)
+    assert spared == [([], [])]
+    assert [version.step for version in retain(run.store, run.layout, keep=1, grace_seconds=0).condemned] == [1]
+    with pytest.raises(ArtifactNotFound, match="retention is deleting it"):
+        get(encoders(run), ref)
 
 
 def test_a_loaded_encoder_is_had_at_once_while_another_is_being_loaded(

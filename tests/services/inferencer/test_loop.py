@@ -15,6 +15,7 @@ from redis import Redis
 
 from ance.model.encoding import TextEncoder
 from ance.runtime.contracts import ArtifactRef, EncodeTask, Part
+from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.queue import TaskQueue
 from ance.runtime.shutdown import Shutdown
@@ -50,7 +51,10 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.queue = self.as_worker("coordinator")
-        self.encoders = ObservedEncoders(self.run.store, self.run.cache, self.run.config.encoding, "cpu", self.metrics)
+        hold = VersionHold(self.run.store, self.run.layout, "test")
+        self.encoders = ObservedEncoders(
+            self.run.store, hold, self.run.cache, self.run.config.encoding, "cpu", self.metrics
+        )
         self.inferencer = Inferencer(
             self.run.config,
             self.run.dataset,

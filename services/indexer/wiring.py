@@ -1,0 +1,96 @@
+"""The parts of an indexer, put together."""
+
+from functools import partial
+
+from ance.errors import AnceError
+from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.health import Health
+from ance.runtime.index_backend import index_backend
+from ance.runtime.kubernetes.client import Cluster, cluster_for
+from ance.runtime.kubernetes.events import open_events
+from ance.runtime.kubernetes.scaler import Scaler
+from ance.runtime.lease import open_lease
+from ance.runtime.metrics import IndexerMetrics, labelled, serve
+from ance.runtime.news import spread
+from ance.runtime.process import limit_threads
+from ance.runtime.queue import TaskQueue
+from ance.runtime.redis_client import connect
+from ance.runtime.run import begin, find_run
+from ance.runtime.shutdown import Shutdown
+from services.indexer.collector import Collector
+from services.indexer.loop import Indexer
+from services.indexer.progress import PassProgress
+from services.indexer.refresh import Refresh
+from services.indexer.settings import IndexerSettings
+
+
+def main() -> None:
+    """Lead, or stand by, until SIGTERM or the end of the run."""
+    shutdown = Shutdown()
+    settings = begin(IndexerSettings, "indexer")
+    metrics = IndexerMetrics()
+    health = Health(settings.liveness_seconds, stopping=shutdown)
+    with serve(labelled(metrics.registry, run=settings.run), settings.metrics_port, health=health):
+        index(settings, metrics, health, shutdown)
+
+
+def index(settings: IndexerSettings, metrics: IndexerMetrics, health: Health, shutdown: Shutdown) -> None:
+    """Wire the process together and run it."""
+    run = find_run(settings, shutdown, store_wait=metrics.store.counting(shutdown.wait), beat=health.beat)
+    config = run.config
+    limit_threads(settings.threads)
+    cluster = cluster_for(settings)
+    redis = connect(settings.redis)
+    queue = TaskQueue(
+        redis,
+        config.run,
+        settings.holder,
+        lease_seconds=settings.lease_seconds,
+        max_deliveries=settings.max_deliveries,
+    )
+    lease = open_lease(settings, "indexer", cluster)
+    watcher = CheckpointWatcher(
+        settings.feed,
+        config.run,
+        fallback=lambda: run.store.read_pointer(run.layout.pointer("checkpoint")),
+        poll_seconds=settings.poll_seconds,
+    )
+    with health.long_work():
+        dataset = run.open_dataset()
+    progress = PassProgress()
+    collector = Collector(run.store, queue, lease, settings, metrics, shutdown, progress=progress, health=health)
+    backend = index_backend(config.index, settings, run.store, run.layout, wait=shutdown.wait)
+    refresh = Refresh(config, dataset, run.store, run.layout, collector, metrics, settings.cache_dir, backend, health)
+    with watcher, open_events(cluster, "indexer", settings.event_object) as announce:
+        Indexer(
+            config,
+            run.store,
+            run.layout,
+            queue,
+            lease,
+            watcher,
+            refresh,
+            metrics,
+            shutdown,
+            health,
+            announce,
+            partial(spread, redis, config.run),
+            progress,
+            open_scaler(settings, cluster, progress),
+            settings.on_complete,
+        ).run()
+
+
+def open_scaler(settings: IndexerSettings, cluster: Cluster | None, progress: PassProgress) -> Scaler | None:
+    """The scaler of the inferencers, if the settings name their Deployment.
+
+    Raises:
+        AnceError: they do, outside of Kubernetes.
+    """
+    if not settings.scaler_deployment:
+        return None
+    if cluster is None:
+        raise AnceError("ANCE_SCALER_DEPLOYMENT needs ANCE_KUBERNETES=true")
+    return Scaler(
+        cluster, settings.scaler_deployment, settings.scaling, progress.workload, settings.scaler_period_seconds
+    )
