@@ -31,6 +31,11 @@ class RedisSettings(BaseSettings):
     """PEM file of the private key of that certificate."""
 
     @property
+    def redis_is_named(self) -> bool:
+        """Whether somebody has said where Redis is."""
+        return "redis_url" in self.model_fields_set
+
+    @property
     def redis(self) -> RedisAddress:
         """What `redis_client.connect` takes.
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from ance import __version__
+from ance.runtime.kubernetes.events import Announce, unheard
 from ance.runtime.metrics import SearchMetrics
 from ance.runtime.run import OpenRun
 from services.search_api.routes import cohere, documents, health, indexes, latency, openai, search, tei, training
@@ -31,18 +32,20 @@ def create_app(
     metrics: SearchMetrics,
     draining: Callable[[], bool],
     beat: Callable[[], object] = lambda: None,
+    announce: Announce = unheard,
 ) -> FastAPI:
     """The search service of one run.
 
     Args:
         draining: whether the process is about to end: /readyz then says no; requests are still answered.
         beat: called every second from the event loop: it is not stuck.
+        announce: tells operators of a refused version.
 
     Raises:
         AnceError: the file of API keys cannot be used.
     """
     settings = run.settings
-    service = SearchService(run, metrics)
+    service = SearchService(run, metrics, announce)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

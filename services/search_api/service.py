@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 
+from ance.runtime.kubernetes.events import Announce, unheard
 from ance.runtime.metrics import SearchMetrics
+from ance.runtime.news import NewsListener
 from ance.runtime.run import OpenRun
 from services.search_api.engine.dense import DenseSearch
 from services.search_api.engine.latency import LatencyLog
@@ -23,13 +25,18 @@ from services.search_api.versions.reranker import RerankerFollower
 
 
 class SearchService:
-    """What the endpoints stand on."""
+    """What the endpoints stand on.
 
-    def __init__(self, run: OpenRun[SearchSettings], metrics: SearchMetrics) -> None:
+    Args:
+        announce: tells operators of a refused version.
+    """
+
+    def __init__(self, run: OpenRun[SearchSettings], metrics: SearchMetrics, announce: Announce = unheard) -> None:
         settings = run.settings
         self.run = run
         self.corpus = Corpus(run)
-        self.indexes = IndexFollower(run, metrics, self.corpus)
+        self.indexes = IndexFollower(run, metrics, self.corpus, announce)
+        self._news = _news(run, self.indexes)
         self.latency = LatencyLog(metrics.rerank_speed_up)
         self.training = TrainingReporter(run)
         self._reranker = RerankerFollower(run)
@@ -63,7 +70,8 @@ class SearchService:
             follower.start()
         serving = asyncio.create_task(self._dense.serve())
         try:
-            yield
+            with self._news or nullcontext():
+                yield
         finally:
             self.replay.cancel()
             serving.cancel()
@@ -72,3 +80,9 @@ class SearchService:
             await asyncio.gather(*(asyncio.to_thread(follower.stop) for follower in followers))
             for workers in (self._dense, self._sparse, self._reranking, self.pipeline):
                 await asyncio.to_thread(workers.close)
+
+
+def _news(run: OpenRun[SearchSettings], indexes: IndexFollower) -> NewsListener | None:
+    """Wakes the follower, where Redis is named: otherwise the store is looked at every few seconds."""
+    settings = run.settings
+    return NewsListener(settings.redis, run.config.run, indexes.wake) if settings.redis_is_named else None

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.settings import ServiceSettings
 
 
-class SearchSettings(ServiceSettings):
+class SearchSettings(ServiceSettings, MilvusSettings):
     """Environment of one search process (prefix ANCE_)."""
 
     host: str = "0.0.0.0"
@@ -18,6 +19,9 @@ class SearchSettings(ServiceSettings):
     """Port of the API (0: any free one, which the log names). Metrics have their own."""
     device: str = "cpu"
     """Torch device that encodes queries, e.g. `cuda`."""
+    liveness_seconds: PositiveFloat = 120.0
+    """/livez fails when the event loop has stood still for this long. Nothing slow runs on it: versions are loaded,
+    and the store is waited for, in threads."""
     poll_seconds: PositiveFloat = 5.0
     """How often the pointers in the store are read."""
     drain_seconds: NonNegativeFloat = 0.0

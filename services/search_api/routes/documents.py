@@ -1,4 +1,4 @@
-"""The documents of the corpus."""
+"""What the corpus holds: its documents, and queries to begin with."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from fastapi import APIRouter, Path
 
 from ance.data.texts import Texts
 from services.search_api.models.documents import Document
+from services.search_api.models.examples import Examples
 from services.search_api.service import SearchService
 from services.search_api.web.openapi import CHEAP
 from services.search_api.web.problems import UNKNOWN_DOCUMENT, ProblemError, documented
 
 
 def router(service: SearchService) -> APIRouter:
-    """/v1/documents."""
-    routes = APIRouter(tags=["data"], responses=documented(*CHEAP, HTTPStatus.NOT_FOUND))
+    """/v1/documents and /v1/examples."""
+    routes = APIRouter(tags=["data"], responses=documented(*CHEAP))
 
-    @routes.get("/v1/documents/{document_id:path}")
+    @routes.get("/v1/documents/{document_id:path}", responses=documented(HTTPStatus.NOT_FOUND))
     async def document(
         document_id: Annotated[str, Path(description="The id as it stands in hits; it may hold slashes.")],
     ) -> Document:
@@ -32,5 +33,10 @@ def router(service: SearchService) -> APIRouter:
         if found is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, UNKNOWN_DOCUMENT, "No document has this id.")
         return found
+
+    @routes.get("/v1/examples")
+    async def examples() -> Examples:
+        """A few queries that fit this corpus."""
+        return Examples(queries=service.corpus.examples())
 
     return routes

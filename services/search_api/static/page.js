@@ -8,6 +8,7 @@ import { followTraining } from "./training.js";
 import { followVersion } from "./version.js";
 
 const lookAtVersion = followVersion();
+const lookForExamples = search();
 const lookAtTraining = followTraining(() => !byId("training").hidden);
 tabs(document.querySelector("[role=tablist]"), (view) => {
   if (view === "training") lookAtTraining();
@@ -15,5 +16,5 @@ tabs(document.querySelector("[role=tablist]"), (view) => {
 askForKey(() => {
   lookAtVersion();
   lookAtTraining();
+  lookForExamples();
 });
-search();

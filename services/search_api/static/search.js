@@ -1,13 +1,14 @@
 // One query, answered by the index at once and by the reranker when it is done.
 
-import { Problem, ask } from "./api.js";
+import { Problem, ask, poll } from "./api.js";
 import { bar } from "./bars.js";
 import { byId, element, say } from "./dom.js";
 import { count, duration, number } from "./format.js";
 
 const TOP_K = 10;
+const POLL_MILLISECONDS = 3000;
 
-/** Make the search form work. */
+/** Make the search form work. Returns how to look for example queries at once. */
 export function search() {
   let running = new AbortController();
 
@@ -26,6 +27,32 @@ export function search() {
     }
   });
   byId("query").focus();
+  let offered = false;
+  return poll(async () => {
+    offered ||= await offerExamples();
+  }, POLL_MILLISECONDS);
+}
+
+/** Whether the service has said what can be asked. */
+async function offerExamples() {
+  try {
+    const { queries } = await ask("/v1/examples");
+    byId("examples").replaceChildren(...queries.map(example));
+    byId("examples").hidden = false;
+    return true;
+  } catch (problem) {
+    if (problem instanceof Problem) return false;
+    throw problem;
+  }
+}
+
+function example(query) {
+  const button = element("button", { type: "button", title: query }, query);
+  button.addEventListener("click", () => {
+    byId("query").value = query;
+    byId("query-form").requestSubmit();
+  });
+  return button;
 }
 
 async function answer(query, signal) {

@@ -18,6 +18,7 @@ from services.search_api.engine.errors import NotReady
 from services.search_api.engine.worker import lower_priority
 from services.search_api.settings import SearchSettings
 from services.search_api.versions.poller import Poller
+from services.search_api.versions.sample_queries import some_queries
 
 if TYPE_CHECKING:
     from ance.data.texts import Texts
@@ -34,6 +35,7 @@ class Corpus:
     def __init__(self, run: OpenRun[SearchSettings]) -> None:
         self._run = run
         self._dataset: Dataset | None = None
+        self._examples: tuple[str, ...] = ()
         self._bm25: BM25 | None = None
         self._opening = threading.Lock()
         self._poller = Poller("corpus", self._load, run.settings.poll_seconds)
@@ -60,7 +62,9 @@ class Corpus:
         """
         with self._opening:
             if self._dataset is None:
-                self._dataset = self._run.open_dataset()
+                dataset = self._run.open_dataset()
+                self._examples = tuple(some_queries(dataset))
+                self._dataset = dataset
             return self._dataset
 
     def passages(self) -> Texts:
@@ -72,6 +76,15 @@ class Corpus:
         if self._dataset is None:
             raise NotReady("documents", "The documents are not loaded yet; retry in a while.")
         return self._dataset.passages
+
+    def examples(self) -> tuple[str, ...]:
+        """A few queries of the data set.
+
+        Raises:
+            NotReady: it is not open yet.
+        """
+        self.passages()
+        return self._examples
 
     def bm25(self) -> BM25:
         """The sparse index.

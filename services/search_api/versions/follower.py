@@ -9,19 +9,21 @@ import random
 import time
 import weakref
 
-from ance.errors import AnceError
+from ance.errors import AnceError, TemporaryError
 from ance.runtime.artifacts import ArtifactNotFound
 from ance.runtime.contracts import ArtifactRef, Kind, Manifest, SearchSnapshot
 from ance.runtime.holds import VersionHold
+from ance.runtime.kubernetes.events import Announce, unheard
 from ance.runtime.metrics import SearchMetrics
 from ance.runtime.run import OpenRun
+from ance.runtime.tracing import span
 from services.search_api.models.indexes import SwapState
 from services.search_api.settings import SearchSettings
 from services.search_api.versions.corpus import Corpus
 from services.search_api.versions.pin import read_pin
 from services.search_api.versions.poller import Poller
 from services.search_api.versions.probe import probe
-from services.search_api.versions.snapshot import FetchedVersion, RefusedVersion, fetch_version, load
+from services.search_api.versions.snapshot import FetchedVersion, RefusedVersion, backend_of, fetch_version, load
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,14 @@ class IndexFollower:
     was refused is not tried again; one that could not be fetched is, after a while.
     """
 
-    def __init__(self, run: OpenRun[SearchSettings], metrics: SearchMetrics, corpus: Corpus) -> None:
+    def __init__(
+        self, run: OpenRun[SearchSettings], metrics: SearchMetrics, corpus: Corpus, announce: Announce = unheard
+    ) -> None:
         self._run = run
         self._metrics = metrics
         self._corpus = corpus
+        self._announce = announce
+        self._backend = backend_of(run)
         self._current: SearchSnapshot | None = None
         self._loaded: FetchedVersion | None = None
         self._replaced: FetchedVersion | None = None
@@ -97,7 +103,8 @@ class IndexFollower:
         if ref is None or ref.manifest_sha256 == self._active_sha256 or ref.manifest_sha256 in self._refused:
             return
         if time.monotonic() >= self._not_before and not self._told_to_stop_while_waiting():
-            self._attempt(ref)
+            with span("swap", parent=ref.traceparent, version=ref.step):
+                self._attempt(ref)
             self.state = "idle"
 
     def _wanted(self) -> ArtifactRef | None:
@@ -122,6 +129,7 @@ class IndexFollower:
             self._refused[ref.manifest_sha256] = str(error)
             self._metrics.index_swaps.labels(result="refused").inc()
             log.error("index refused, the present one stays: %s", error, extra={"step": ref.step})
+            self._announce("SwapRefused", f"index of step {ref.step}: {error}")
             return
         except (AnceError, OSError) as error:
             retry = self._run.settings.fetch_retry_seconds
@@ -152,13 +160,13 @@ class IndexFollower:
             self._let_go()
         try:
             self.state = "loading"
-            snapshot = load(version, self._run, dataset)
+            snapshot = load(version, self._run, dataset, self._backend)
             self.state = "probing"
             recorded = version.manifest.stats.get("dev") or {}
             probe(snapshot, self._run.config.model.max_query_tokens, recorded)
-        except RefusedVersion:
+        except (RefusedVersion, TemporaryError):
             if self._current is None and self._loaded is not None:
-                self._current = load(self._loaded, self._run, dataset)
+                self._current = load(self._loaded, self._run, dataset, self._backend)
             raise
         return snapshot, version
 
@@ -176,5 +184,7 @@ class IndexFollower:
         self._current = snapshot
         self._active_sha256 = manifest_sha256
         self._loaded, self._replaced = version, self._loaded
+        kind = self._run.config.index
+        self._metrics.index.info({"backend": kind.backend, "factory": kind.factory})
         self._metrics.index_step.set(snapshot.step)
         self._metrics.index_created_timestamp_seconds.set(snapshot.created_at)

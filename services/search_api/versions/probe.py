@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from ance.data.dataset import Dataset
-from ance.evaluation.metrics import measure
 from ance.runtime.contracts import SearchSnapshot
+from services.search_api.versions.sample_queries import dev_queries, some_queries
 from services.search_api.versions.snapshot import RefusedVersion
 
-WARM_QUERIES = 8
-DEV_QUERIES = 128
 DEPTH = 100
 MEASURES = ("RR@10", "R@100")
 LEAST_SHARE = 0.5
@@ -37,7 +33,7 @@ def probe(snapshot: SearchSnapshot, max_query_tokens: int, recorded: Mapping[str
     if index.dim != encoder.dim:
         raise RefusedVersion(f"the index has {index.dim} dimensions, its encoder {encoder.dim}")
     judged = bool(recorded) and "dev" in snapshot.documents.splits
-    texts = dev_texts(snapshot.documents) if judged else some_texts(snapshot.documents)
+    texts = dev_queries(snapshot.documents) if judged else some_queries(snapshot.documents)
     vectors = encoder.encode_texts(texts, max_query_tokens)  # (queries, dim)
     if not np.isfinite(vectors).all():
         raise RefusedVersion("its encoder gives vectors that are not finite")
@@ -49,6 +45,8 @@ def probe(snapshot: SearchSnapshot, max_query_tokens: int, recorded: Mapping[str
     if (rows >= passages).any() or (rows < -1).any():
         raise RefusedVersion(f"the index answers with other rows than those of the {passages} passages")
     if judged:
+        from ance.evaluation.metrics import measure
+
         qrels = snapshot.documents.qrels("dev").head(len(texts))
         check_metrics(recorded, measure(qrels, rows, MEASURES), len(texts))
 
@@ -69,14 +67,3 @@ def check_metrics(recorded: Mapping[str, float], measured: Mapping[str, float], 
             raise RefusedVersion(
                 f"{name} on {queries} dev queries is {value:.3f}, but it was published with {recorded[name]:.3f}"
             )
-
-
-def dev_texts(dataset: Dataset) -> list[str]:
-    """The first queries of the dev split: the sample that is both probe and warm-up."""
-    return [document["text"] for document in dataset.queries("dev").documents[:DEV_QUERIES]]
-
-
-def some_texts(dataset: Dataset) -> list[str]:
-    """A few queries of any split."""
-    documents = itertools.chain.from_iterable(dataset.queries(split).documents for split in dataset.splits)
-    return [document["text"] for document in itertools.islice(documents, WARM_QUERIES)]

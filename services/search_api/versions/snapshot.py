@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ance.data.dataset import Dataset
-from ance.model.encoding import TextEncoder
-from ance.retrieval.gpu import gpus
-from ance.retrieval.index import PassageIndex
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, Manifest, SearchSnapshot
+from ance.runtime.index_backend import IndexBackend, index_backend
 from ance.runtime.run import OpenRun
 from ance.runtime.store import Store
 from services.search_api.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from ance.data.dataset import Dataset
+from ance.errors import TemporaryError
 
 
 class RefusedVersion(Exception):
@@ -71,12 +73,28 @@ def checkpoint_of(store: Store, index: Manifest) -> ArtifactRef:
     return ArtifactRef(step=checkpoint.step, manifest_uri=uri, manifest_sha256=sha256, created_at=checkpoint.created_at)
 
 
-def load(version: FetchedVersion, run: OpenRun[SearchSettings], documents: Dataset) -> SearchSnapshot:
-    """Load the encoder and map the index into memory.
+def backend_of(run: OpenRun[SearchSettings]) -> IndexBackend:
+    """What keeps the run's indexes.
+
+    Raises:
+        AnceError: the settings do not say how to reach it.
+    """
+    settings = run.settings
+    return index_backend(run.config.index, settings, run.store, run.layout, device=index_device(settings.device))
+
+
+def load(
+    version: FetchedVersion, run: OpenRun[SearchSettings], documents: Dataset, backend: IndexBackend
+) -> SearchSnapshot:
+    """Load the encoder and open the index: a file is mapped into memory.
 
     Raises:
         RefusedVersion: the files are what was published, but cannot be loaded.
+        TemporaryError: the engine that keeps the index does not answer.
     """
+    # Torch takes seconds to import: until then the service says that it is alive.
+    from ance.model.encoding import TextEncoder
+
     try:
         return SearchSnapshot(
             step=version.manifest.step,
@@ -86,14 +104,18 @@ def load(version: FetchedVersion, run: OpenRun[SearchSettings], documents: Datas
                 dtype=run.config.encoding.dtype,
                 token_budget=run.config.encoding.token_budget,
             ),
-            index=PassageIndex.open(version.index, device=index_device(run.settings.device)),
+            index=backend.open(version.index),
             documents=documents,
             created_at=version.manifest.created_at,
         )
+    except TemporaryError:  # no fault of the version
+        raise
     except Exception as error:  # Torch, Faiss and safetensors each have their own
         raise RefusedVersion(f"it cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def index_device(device: str) -> str:
     """Where to search: on the GPU that encodes, if Faiss can use it (the `gpu` extra)."""
+    from ance.retrieval.gpu import gpus
+
     return "cuda" if device.startswith("cuda") and gpus() else "cpu"

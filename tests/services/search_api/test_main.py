@@ -21,6 +21,12 @@ def start(run: TinyRun, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+def test_its_modules_import_without_the_heavy_libraries() -> None:
+    """They are imported by the thread that loads the first version, when the probes are answered already."""
+    program = "import sys, services.search_api.wiring; print({'torch', 'transformers', 'faiss'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"
+
+
 def free_port() -> str:
     with listen("127.0.0.1", 0) as listener:
         return str(listener.getsockname()[1])

@@ -314,3 +314,17 @@ def test_the_window_of_a_desk_holds_both_columns_side_by_side(site: tuple[Live, 
         dense, rerank = page.locator("#dense").bounding_box(), page.locator("#rerank").bounding_box()
         assert dense is not None and rerank is not None
         assert dense["y"] == rerank["y"] and dense["x"] + dense["width"] <= rerank["x"]
+
+
+def test_an_example_query_is_searched_with_one_press(site: tuple[Live, TinyRun], browser: Browser) -> None:
+    live, _ = site
+    queries = live.client.get("/v1/examples").json()["queries"]
+    with looking(browser) as looked:
+        page = looked.page
+        page.goto(address(live))
+        buttons = page.get_by_role("group", name="Example queries").get_by_role("button")
+        expect(buttons).to_have_text(queries)
+        buttons.nth(1).press("Enter")
+        expect(page.get_by_label("Query")).to_have_value(queries[1])
+        expect(page.locator("#outcome")).to_contain_text("times as fast")
+        assert looked.errors == []

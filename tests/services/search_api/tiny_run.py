@@ -6,7 +6,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,12 @@ from ance.model.bi_encoder import BiEncoder
 from ance.model.config import ModelConfig
 from ance.model.cross_encoder import CrossEncoder
 from ance.model.encoding import TextEncoder
-from ance.retrieval.index import IndexBuilder
+from ance.retrieval.config import IndexConfig
 from ance.runtime.artifacts import publish
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
+from ance.runtime.index_backend import IndexBackend, index_backend
 from ance.runtime.layout import RunLayout
+from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.run import OpenRun
 from ance.runtime.store import Store
 from services.search_api.settings import SearchSettings
@@ -96,6 +98,7 @@ class TinyRun:
     config: RunConfig
     folder: Path
     layout: RunLayout = field(default_factory=lambda: RunLayout("tiny"))
+    milvus: MilvusSettings = field(default_factory=MilvusSettings)
 
     @classmethod
     def create(cls, folder: Path, encoder: Path) -> TinyRun:
@@ -110,6 +113,16 @@ class TinyRun:
         shutil.copytree(self.folder / "store", folder / "store")
         return TinyRun(Store.open(f"file://{folder / 'store'}"), self.config, folder)
 
+    def in_milvus(self, settings: MilvusSettings) -> TinyRun:
+        """The same run with its indexes in Milvus."""
+        config = self.config.model_copy(update={"index": IndexConfig(backend="milvus")})
+        return replace(self, config=config, milvus=settings)
+
+    @property
+    def backend(self) -> IndexBackend:
+        """What keeps the indexes."""
+        return index_backend(self.config.index, self.milvus, self.store, self.layout)
+
     @property
     def dataset(self) -> Dataset:
         return Dataset.open(self.path(self.layout.dataset("tiny")))
@@ -122,7 +135,8 @@ class TinyRun:
 
     def open(self, **settings: object) -> OpenRun[SearchSettings]:
         """The run as a search service sees it."""
-        values = {"store": self.store.url, "run": "tiny", "cache_dir": self.folder / "cache", **settings}
+        values = {"store": self.store.url, "run": "tiny", "cache_dir": self.folder / "cache"}
+        values |= self.milvus.model_dump() | settings
         return OpenRun(SearchSettings.model_validate(values), self.config, self.store, self.layout)
 
     def publish_checkpoint(self, step: int, change: Callable[[BiEncoder], None] | None = None) -> ArtifactRef:
@@ -163,7 +177,7 @@ class TinyRun:
         vectors = change(encoder.encode_rows(tokens, 0, len(tokens), 16))  # (passages, dim)
         staging = self.folder / f"index-{step}"
         staging.mkdir()
-        builder = IndexBuilder("Flat", vectors.shape[1], 100)
+        builder = self.backend.build(vectors.shape[1], step=step, token=0)
         builder.add(vectors, np.arange(len(vectors), dtype=np.int64))
         builder.finish(staging)
         (staging / "eval.json").write_text("{}")

@@ -20,3 +20,11 @@ def test_before_the_documents_are_open_they_are_unavailable(run: TinyRun, live: 
     response = live.client.get("/v1/documents/p7")
     assert response.status_code == 200 or response.json()["type"] == NO_DOCUMENTS
     live.wait_until(lambda: live.client.get("/v1/documents/p7").status_code == 200)
+
+
+def test_examples_are_queries_of_the_data_set(ready: tuple[Live, TinyRun]) -> None:
+    live, run = ready
+    held_out = [document["text"] for document in run.dataset.queries("dev").documents]
+    queries = live.client.get("/v1/examples").json()["queries"]
+    assert queries[: len(held_out)] == held_out[:8]
+    assert len(queries) == 8

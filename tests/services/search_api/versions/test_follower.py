@@ -56,6 +56,16 @@ def test_it_moves_to_each_newer_version_once(run: TinyRun, follower: IndexFollow
     assert swaps(metrics, "activated") == 2
 
 
+def test_what_kind_of_index_is_served_is_shown_once_there_is_one(
+    run: TinyRun, follower: IndexFollower, metrics: SearchMetrics
+) -> None:
+    labels = {"backend": "faiss", "factory": "Flat"}
+    assert metrics.registry.get_sample_value("ance_search_index_info", labels) is None
+    run.publish(1)
+    follower.poll()
+    assert metrics.registry.get_sample_value("ance_search_index_info", labels) == 1
+
+
 def test_versions_share_the_open_data_set(run: TinyRun, follower: IndexFollower) -> None:
     run.publish(1)
     follower.poll()
@@ -137,6 +147,18 @@ def test_an_implausible_version_is_refused_once_and_the_old_one_stays(
     assert swaps(metrics, "refused") == 1
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert reason in record.getMessage()
+
+
+def test_operators_are_told_of_a_refused_version(run: TinyRun, metrics: SearchMetrics) -> None:
+    told: list[tuple[str, str]] = []
+    opened = run.open()
+    follower = IndexFollower(opened, metrics, Corpus(opened), lambda reason, note: told.append((reason, note)))
+    run.publish(1)
+    follower.poll()
+    run.publish_index(run.publish_checkpoint(2), dataset="other")
+    follower.poll()
+    follower.poll()
+    assert told == [("SwapRefused", "index of step 2: index of data set other, but the run's is tiny")]
 
 
 def test_an_encoder_that_gives_nan_is_refused(run: TinyRun, follower: IndexFollower) -> None:
