@@ -4,18 +4,15 @@ import json
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ance.cli.evaluate import evaluate_run, table
+from ance.cli.evaluate import table
+from ance.cli.experiment import Experiment
 from ance.cli.html_report import write_report
-from ance.cli.prepare import describe, prepare_dataset
 from ance.cli.report import history, summary
-
-if TYPE_CHECKING:
-    from ance.runtime.contracts import RunConfig
-    from ance.runtime.store import Store
+from ance.cli.up import read
 
 CONFIG = "demo.yaml"
 # Named, so that what else is installed does not change the demo.
@@ -45,29 +42,20 @@ def demo(
     Interrupted with Ctrl-C and started again, it continues. A finished demo shows its report and serves; remove
     its folder to start afresh.
     """
-    from ance.cli.create_run import create_run, resolve
-    from ance.cli.local_run import run_local
-    from ance.cli.stack import StackOptions, require_free_port
-    from ance.cli.up import read
     from ance.runtime.layout import RunLayout
-    from ance.runtime.store import Store
 
-    started = time.monotonic()
-    folder = folder.resolve()
-    store_url, source = f"file://{folder}/store", str(config or CONFIG)
-    text, run = resolve(read(config) if config else files("ance.cli").joinpath(CONFIG).read_text("utf-8"), source)
-    require_free_port(port)
-    store = Store.open(store_url, create=True)
-    require_data(store, run, dataset)
-    create_run(store, text, source)
+    source = str(config or CONFIG)
+    text = read(config) if config else files("ance.cli").joinpath(CONFIG).read_text("utf-8")
+    experiment = Experiment.create(folder, text, source, dataset, port)
+    folder = experiment.folder
 
     def report() -> None:
         print("scoring the test split: BM25, start, warm-up and ANCE", flush=True)
-        scores = evaluate_run(store_url, run.run, "test", trec=folder / "runs")
-        seconds = round(time.monotonic() - started, 1)
-        full = {**scores, **history(store, RunLayout(run.run)), "seconds": seconds}
+        scores = experiment.score("test")
+        seconds = round(time.monotonic() - experiment.started, 1)
+        full = {**scores, **history(experiment.store, RunLayout(experiment.run.run)), "seconds": seconds}
         (folder / REPORT).write_text(json.dumps(full, indent=1) + "\n")
-        write_report(store_url, run.run, folder / PAGE, scores)
+        write_report(experiment.store.url, experiment.run.run, folder / PAGE, scores)
         show(full, folder)
 
     finished = (folder / REPORT).exists()
@@ -76,21 +64,9 @@ def demo(
         show(json.loads((folder / REPORT).read_text()), folder)
         if exit_at_end:
             return
-    options = StackOptions(store_url, run.run, folder, inferencers, port)
-    if not run_local(options, then_serve=not exit_at_end, at_end=None if finished else report):
+    at_end = None if finished else report
+    if not experiment.train(inferencers, then_serve=not exit_at_end, at_end=at_end):
         raise typer.Exit(130)
-
-
-def require_data(store: "Store", run: "RunConfig", spec: str) -> None:
-    """Prepare the run's data set unless an earlier start did."""
-    from ance.runtime.layout import RunLayout, manifest_of
-
-    prefix = RunLayout.dataset(run.dataset)
-    if store.exists(manifest_of(prefix)):
-        print(f"{prefix} is prepared already")
-        return
-    print(f"preparing {prefix} from {spec}", flush=True)
-    print(describe(prepare_dataset(spec, store.url, run.model.name_or_path, name=run.dataset), run.dataset))
 
 
 def show(report: dict[str, Any], folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`ance eval`: BM25, the start model, the warm-up model and the ANCE model on one split."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,7 @@ def evaluate_run(
     *,
     trec: Path | None = None,
     rerank_depth: int = 0,
+    systems: Collection[str] = (),
     threads: int | None = None,
 ) -> dict[str, Any]:
     """Measure every system of a run on a split.
@@ -47,6 +49,7 @@ def evaluate_run(
         split: of the run's data set.
         trec: folder for a TREC run of each system, and the qrels.
         rerank_depth: passages of BM25 that the run's reranker ranks again (0: it is left out).
+        systems: score only these (empty: all).
         threads: CPU threads (None: all).
 
     Returns:
@@ -79,7 +82,9 @@ def evaluate_run(
     newest = store.read_pointer(layout.pointer("checkpoint"))
     if newest is None:
         raise AnceError(f"run '{run}' has no checkpoint yet: nothing to score")
-    rankings = {"bm25": rank_bm25(dataset, split, config.evaluation.depth)}
+    rankings = {}
+    if not systems or "bm25" in systems or rerank_depth:
+        rankings["bm25"] = rank_bm25(dataset, split, config.evaluation.depth)
     if rerank_depth:
         reranker = store.read_pointer(layout.pointer("reranker"))
         if reranker is None:
@@ -87,6 +92,8 @@ def evaluate_run(
         model = CrossEncoder.load(fetch(store, reranker, DEFAULT_CACHE))
         rankings["bm25+rerank"] = rerank(model, rankings["bm25"], dataset, split, rerank_depth)
     for name, step in _steps(config, newest.step).items():
+        if systems and name not in systems:
+            continue
         folder = fetch(store, layout.checkpoint(step), DEFAULT_CACHE)
         encoder = TextEncoder.load(folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget)
         rankings[name] = rank_dense(encoder, config.model, dataset, split, config.evaluation.depth)
@@ -97,15 +104,15 @@ def evaluate_run(
         for name, ranking in rankings.items():
             path = trec / f"{name}.{split}.run"
             write_run(path, query_ids, passage_ids, ranking.ids, ranking.scores, f"{run}-{name}")
-    systems = {name: measure(qrels, ranking.ids, measures=MEASURES) for name, ranking in rankings.items()}
+    scores = {name: measure(qrels, ranking.ids, measures=MEASURES) for name, ranking in rankings.items()}
     if dataset.has_answers(split):
         for name, ranking in rankings.items():
-            systems[name] |= coverage(dataset.passages, dataset.answers(split), ranking.ids)
+            scores[name] |= coverage(dataset.passages, dataset.answers(split), ranking.ids)
     return {
         "dataset": config.dataset,
         "split": split,
         "queries": len(dataset.queries(split)),
-        "systems": systems,
+        "systems": scores,
     }
 
 

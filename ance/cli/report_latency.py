@@ -33,13 +33,15 @@ def measure_latencies(
     from ance.model.cross_encoder import CrossEncoder
     from ance.model.encoding import TextEncoder
     from ance.retrieval.bm25 import BM25
-    from ance.retrieval.index import PassageIndex
     from ance.runtime.artifacts import fetch
+    from ance.runtime.index_backend import index_backend
+    from ance.runtime.milvus.settings import MilvusSettings
+    from ance.runtime.settings import load
 
     newest = store.read_pointer(layout.pointer("index"))
     if newest is None:
         return {}
-    index = PassageIndex.open(fetch(store, newest, cache))
+    index = index_backend(config.index, load(MilvusSettings), store, layout).open(fetch(store, newest, cache))
     encoder = TextEncoder.load(fetch(store, layout.checkpoint(newest.step), cache), dtype=config.encoding.dtype)
     texts = list(islice(dataset.queries(split).full_texts(), QUERIES))
     if not texts:

@@ -1,0 +1,91 @@
+"""One run from a data set to its scores on this machine: what `ance demo` and `ance reproduce` share."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ance.runtime.contracts import RunConfig
+    from ance.runtime.store import Store
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run in a store in `folder`. Started again, it continues where it stopped."""
+
+    folder: Path
+    run: "RunConfig"
+    store: "Store"
+    port: int | None
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def create(cls, folder: Path, text: str, source: str, dataset: str, port: int | None = None) -> "Experiment":
+        """Prepare the data set and create the run, unless an earlier start did.
+
+        Args:
+            text: the run's configuration, YAML.
+            source: where it came from, for errors.
+            dataset: as for `ance prepare --dataset`.
+            port: of the search service (None: there is none).
+
+        Raises:
+            AnceError: the configuration is not valid, the port is taken, the data set cannot be read, or the folder
+                holds a run of another configuration. Nothing has been written, unless it is the last two.
+        """
+        from ance.cli.create_run import create_run, resolve
+        from ance.cli.stack import require_free_port
+        from ance.runtime.store import Store
+
+        started = time.monotonic()
+        folder = folder.resolve()
+        text, run = resolve(text, source)
+        if port is not None:
+            require_free_port(port)
+        store = Store.open(f"file://{folder}/store", create=True)
+        require_data(store, run, dataset)
+        create_run(store, text, source)
+        return cls(folder, run, store, port, started)
+
+    def splits(self) -> set[str]:
+        """Of the data set."""
+        from ance.runtime.artifacts import read_manifest
+        from ance.runtime.layout import RunLayout, manifest_of
+
+        return set(read_manifest(self.store, manifest_of(RunLayout.dataset(self.run.dataset))).stats["splits"])
+
+    def train(self, inferencers: int, *, then_serve: bool = False, at_end: Callable[[], None] | None = None) -> bool:
+        """Run the services on this machine. See `run_local`."""
+        from ance.cli.local_run import run_local
+        from ance.cli.stack import StackOptions
+
+        options = StackOptions(
+            self.store.url,
+            self.run.run,
+            self.folder,
+            inferencers,
+            search_port=self.port or 0,
+            search=self.port is not None,
+        )
+        return run_local(options, then_serve=then_serve, at_end=at_end)
+
+    def score(self, split: str, systems: Collection[str] = ()) -> dict[str, Any]:
+        """Score a split; TREC runs go to `folder`/runs. See `evaluate_run`."""
+        from ance.cli.evaluate import evaluate_run
+
+        return evaluate_run(self.store.url, self.run.run, split, trec=self.folder / "runs", systems=systems)
+
+
+def require_data(store: "Store", run: "RunConfig", spec: str) -> None:
+    """Prepare the run's data set unless an earlier start did."""
+    from ance.cli.prepare import describe, prepare_dataset
+    from ance.runtime.layout import RunLayout, manifest_of
+
+    prefix = RunLayout.dataset(run.dataset)
+    if store.exists(manifest_of(prefix)):
+        print(f"{prefix} is prepared already")
+        return
+    print(f"preparing {prefix} from {spec}", flush=True)
+    print(describe(prepare_dataset(spec, store.url, run.model.name_or_path, name=run.dataset), run.dataset))

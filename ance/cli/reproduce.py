@@ -1,0 +1,65 @@
+"""`ance reproduce`: an experiment of the paper, or of this project, by its name."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ance.errors import AnceError
+
+if TYPE_CHECKING:
+    from ance.cli.recipes import Score
+
+SCORES = "scores.json"
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(help="A recipe's name or file; without one, recipes are listed.", show_default=False)
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder for store, logs and scores (default: the recipe's name).")
+    ] = None,
+    inferencers: Annotated[int, typer.Option(min=1, help="Inferencer processes.")] = 1,
+) -> None:
+    """Run a recipe on this machine and print what is expected beside what was measured.
+
+    Interrupted with Ctrl-C and started again, it continues. Exit status 1 if a score is below its expectation by more
+    than the recipe's tolerance.
+    """
+    from ance.cli.experiment import Experiment
+    from ance.cli.recipes import compare, names, read_recipe
+
+    if name is None:
+        for known in names():
+            recipe, _ = read_recipe(known)
+            print(f"{known:24} {recipe.title}; downloads: {recipe.downloads or 'nothing'}")
+        return
+    recipe, text = read_recipe(name)
+    print(f"{recipe.title}\n  source: {recipe.source}\n  downloads: {recipe.downloads or 'nothing'}", flush=True)
+    experiment = Experiment.create(folder or Path(Path(name).stem), text, name, recipe.spec)
+    if unknown := recipe.expected.keys() - experiment.splits():
+        raise AnceError(f"{name}: data set {recipe.dataset} has no split {', '.join(sorted(unknown))}")
+    if not experiment.train(inferencers):
+        raise typer.Exit(130)
+    measured = {
+        split: experiment.score(split, systems=systems)["systems"] for split, systems in recipe.expected.items()
+    }
+    scores = compare(recipe, measured)
+    record = {"recipe": name, "tolerance": recipe.tolerance, "scores": [score.model_dump() for score in scores]}
+    (experiment.folder / SCORES).write_text(json.dumps(record, indent=1) + "\n")
+    print(table(scores, recipe.tolerance))
+    if not all(score.reproduced for score in scores):
+        raise typer.Exit(1)
+
+
+def table(scores: "list[Score]", tolerance: float) -> str:
+    """Expected against measured, as aligned text."""
+    head = f"{'split':14} {'system':10} {'measure':10} {'expected':>9} {'measured':>9}"
+    rows = [
+        f"{score.split:14} {score.system:10} {score.measure:10} {score.expected:9.4f} {score.measured:9.4f}  "
+        f"{'reproduced' if score.reproduced else 'not reproduced'}"
+        for score in scores
+    ]
+    return "\n".join([head, *rows, f"tolerance {tolerance:g}"])
