@@ -1,113 +1,81 @@
-"""What watching costs a training step: metrics and instance bounds recorded at every step, against none.
+"""What watching costs: metrics and tracing on against off, of a training step and of a search.
 
-Both sides make the same steps from the same weights, one after the other. The watched side computes the last layer's
-gradient norms of every instance and shows the step in the registry, as the trainer does; the other trains only.
+Each pair does the same work twice in one process, once watched and once not, in alternating order; what is told is the
+median of the pairs' ratios. A watched step computes the last layer's gradient norms of every instance, shows itself in
+the registry and is a span; a search goes through the whole application, sampled at 100 %. Spans are exported to a
+collector in a process of its own.
 
-python -m benchmarks.observability [--dataset beir:FOLDER] [--pairs 40] [--json]
+python -m benchmarks.observability [--dataset beir:FOLDER] [--steps 60] [--searches 1500] [--json]
 """
 
-import argparse
-import copy
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from __future__ import annotations
 
-from ance.cli.demo import DATASET
-from ance.data.dataset import Dataset
-from ance.data.open_source import open_source
-from ance.data.prepare import prepare
-from ance.data.tokenizer import Tokenizer
-from ance.model.bi_encoder import BiEncoder
-from ance.negatives.sources import RandomNegatives
-from ance.runtime.contracts import RunConfig
-from ance.runtime.metrics import TrainerMetrics
-from ance.training.batches import TrainingBatches
-from ance.training.optimisers import build_optimiser
-from ance.training.preparation import prepare_for_training
-from ance.training.step import TrainingStep, TrainingTexts
-from benchmarks.harness import Result, machine, paired, use_threads
-from benchmarks.options import DEMO
-from benchmarks.runs import load_config
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.harness import Result, machine, use_threads
+from benchmarks.options import parser, with_dataset, with_threads
+from benchmarks.runs import offline
+from benchmarks.watching import Comparison, Watching, sink
+from benchmarks.watching_search import compare_searches
+from benchmarks.watching_step import compare_steps
 
 GOAL = round(1 / 1.02, 3)
-"""At most 2 % on top of a step."""
-NEVER = 1_000_000_000
-
-
-def stepper(
-    config: RunConfig, dataset: Dataset, model: BiEncoder, metrics: TrainerMetrics | None
-) -> Callable[[], object]:
-    """Makes one optimiser step at each call, watched where there are metrics."""
-    every = 1 if metrics is not None else NEVER
-    training = config.training.model_copy(update={"gradient_norm_steps": every})
-    trained = prepare_for_training(copy.deepcopy(model), training.dropout, "cpu")
-    step = TrainingStep(
-        trained,
-        build_optimiser(trained, training, training.ance.learning_rate),
-        TrainingTexts(
-            queries=dataset.queries("train").tokens,
-            passages=dataset.passages.tokens,
-            special=dataset.special,
-            max_query_tokens=config.model.max_query_tokens,
-            max_passage_tokens=config.model.max_passage_tokens,
-        ),
-        training,
-    )
-    qrels = dataset.qrels("train")
-    batches, negatives = TrainingBatches(qrels, training), RandomNegatives(len(dataset.passages), qrels)
-    number = 0
-
-    def make_step() -> None:
-        nonlocal number
-        batch = batches.batch(number, negatives)
-        result = step.run(number, batch, loss=training.ance.loss, learning_rate=1e-5)
-        number += 1
-        if metrics is not None:
-            metrics.observe_step(
-                step=number,
-                loss=result.loss,
-                learning_rate=result.learning_rate,
-                seconds=result.seconds,
-                tokens=result.tokens,
-            )
-            bounds = {"random": result.instance_bounds["drawn"], "in_batch": result.instance_bounds["in_batch"]}
-            metrics.observe_gradients(result.gradient_norms, bounds)
-
-    return make_step
+"""At most 2 % on top."""
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
-    """Measure, print, and return the result. The figures are seconds of all steps of a side."""
-    parser = argparse.ArgumentParser(prog="benchmarks.observability", description=__doc__)
-    parser.add_argument("--dataset", default=DATASET, help="as for `ance prepare`")
-    parser.add_argument("--config", type=Path, default=DEMO, help="run configuration")
-    parser.add_argument("--pairs", type=int, default=40, help="steps of either side")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    """Measure, print, and return the result: of step and search, the one that watching costs more."""
+    command = with_threads(with_dataset(parser("observability", __doc__)), 1)
+    command.add_argument("--steps", type=int, default=60, help="pairs of training steps")
+    command.add_argument("--searches", type=int, default=1500, help="pairs of searches")
+    options = command.parse_args(arguments)
+    offline()
     use_threads(options.threads)
-    config = load_config(options.config, {})
-    with tempfile.TemporaryDirectory() as place:
-        tokenizer = Tokenizer.load(config.model.name_or_path)
-        prepare(open_source(options.dataset), tokenizer, Path(place) / "dataset")
-        dataset, model = Dataset.open(Path(place) / "dataset"), BiEncoder.start(config.model)
-        watched = stepper(config, dataset, model, TrainerMetrics())
-        pairs = paired(watched, stepper(config, dataset, model, None), options.pairs)
-    result = Result(
-        name="observability",
-        peer="the same steps unwatched",
-        ours=sum(pairs.ours),
-        theirs=sum(pairs.theirs),
-        ratio=pairs.speedup,
-        goal=GOAL,
-        holds=pairs.speedup >= GOAL,
-        n=options.pairs,
-        spread=pairs.spread,
-        machine=machine(),
-        details={"unit": "s", "dataset": options.dataset},
-    )
+    with sink() as url, Watching.to(url) as watching, tempfile.TemporaryDirectory() as folder:
+        compared = {
+            "step": compare_steps(options.dataset, Path(folder), watching, options.steps),
+            "search": asyncio.run(compare_searches(options.dataset, watching, options.searches)),
+        }
+    worst = min(compared.values(), key=lambda comparison: comparison.ratio)
+    result = result_of(worst, compared, options.dataset)
     print(result.to_json() if options.json else result.line())
+    if not options.json:
+        for name, comparison in compared.items():
+            print(f"  {name}: {cost(comparison)}")
     return result
+
+
+def cost(comparison: Comparison) -> str:
+    """For people: what watching adds, and in which range that lies with 95 %."""
+    added, most, least = (100 * (1 / ratio - 1) for ratio in (comparison.ratio, *comparison.interval))
+    milliseconds = 1000 * median(comparison.unwatched)
+    return f"{added:+.2f} % ({least:+.2f} to {most:+.2f} %) of {milliseconds:.2f} ms, n = {len(comparison.ratios)}"
+
+
+def result_of(worst: Comparison, compared: dict[str, Comparison], dataset: str) -> Result:
+    """The claim: neither costs more than the goal."""
+    return Result(
+        name="observability",
+        peer="the same work unwatched",
+        ours=median(worst.watched),
+        theirs=median(worst.unwatched),
+        ratio=worst.ratio,
+        goal=GOAL,
+        holds=worst.ratio >= GOAL,
+        n=len(worst.ratios),
+        spread=(min(worst.ratios), max(worst.ratios)),
+        machine=machine(),
+        details={
+            "unit": "s",
+            "dataset": dataset,
+            "median_ratio": {name: comparison.ratio for name, comparison in compared.items()},
+            "interval_95": {name: comparison.interval for name, comparison in compared.items()},
+        },
+    )
 
 
 if __name__ == "__main__":
