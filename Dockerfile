@@ -61,7 +61,7 @@ LABEL org.opencontainers.image.title="ance-kubernetes" \
 FROM build AS packages-cpu
 # What else the image can do, separated by commas: extras of pyproject.toml. Tests of packages stay out, and so does the
 # second Kubernetes client, for asyncio.
-ARG EXTRAS=kubernetes,s3,gs,az
+ARG EXTRAS=kubernetes,s3,gs,az,tracing
 COPY pyproject.toml tools/requirements.py ./
 RUN python3.11 requirements.py pyproject.toml cpu "${EXTRAS}" > requirements.txt \
  && /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constraints.txt --prefix /packages \
@@ -82,7 +82,7 @@ COPY --from=packages-cpu /packages /opt/ance
 COPY --from=project /project /opt/ance
 
 FROM build AS packages-gpu
-ARG EXTRAS=kubernetes,s3,gs,az
+ARG EXTRAS=kubernetes,s3,gs,az,tracing
 COPY pyproject.toml tools/requirements.py ./
 RUN python3.11 requirements.py pyproject.toml gpu "${EXTRAS}" > requirements.txt \
  && /opt/ance/bin/python -m pip install ${PIP_EXTRA_ARGS} --constraint constraints.txt --prefix /packages \

@@ -18,6 +18,7 @@ from tests.helm.chart import (
     RUN,
     SERVICES,
     Object,
+    Refused,
     containers,
     environment,
     main_container,
@@ -32,7 +33,7 @@ SETTINGS = {
     "indexer": IndexerSettings,
     "search-api": SearchSettings,
 }
-WORKERS = ("trainer", "inferencer", "indexer")
+CLIENTS = ("trainer", "inferencer", "indexer", "search-api")
 
 
 def service(objects: list[Object], component: str) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def test_the_own_redis_asks_for_a_generated_password_that_is_no_argument() -> No
     objects = render(RUN)
     (secret,) = of_kind(objects, "Secret").values()
     assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    for component in WORKERS:
+    for component in CLIENTS:
         variables = service(objects, component)
         assert variables["ANCE_REDIS_URL"] == "redis://ance-redis:6379/0"
         reference = variables["ANCE_REDIS_PASSWORD"]["secretKeyRef"]
@@ -94,10 +95,13 @@ def test_the_own_redis_asks_for_a_generated_password_that_is_no_argument() -> No
     assert secret["data"]["password"] not in str([item for item in objects if item["kind"] != "Secret"])
 
 
-def test_search_and_prepare_know_no_password_of_redis() -> None:
-    found = pods(render(RUN))
+def test_who_does_not_ask_redis_knows_nothing_of_it() -> None:
+    tls = {"enabled": True, "existingSecret": "certificates"}
+    found = pods(render(RUN, values={"searchApi": {"discovery": "store"}, "redis": {"tls": tls}}))
     for component in ("search-api", "prepare", "test"):
-        assert all("ANCE_REDIS_PASSWORD" not in environment(one) for one in containers(found[component]))
+        assert "redis-tls" not in [volume["name"] for volume in found[component]["spec"].get("volumes", ())]
+        for container in containers(found[component]):
+            assert not [name for name in environment(container) if "REDIS" in name]
 
 
 def test_an_existing_secret_is_used_and_none_is_made() -> None:
@@ -133,7 +137,7 @@ def test_an_external_redis_is_reached_by_a_url_that_its_clients_understand(exter
 def test_certificates_of_redis_are_files_where_the_clients_look_for_them() -> None:
     tls = {"enabled": True, "existingSecret": "certificates", "clientCertificate": True}
     objects = render(RUN, values={"redis": {"tls": tls}})
-    for component in WORKERS:
+    for component in CLIENTS:
         container = main_container(pods(objects)[component])
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         files = [value for name, value in environment(container).items() if name.endswith("_FILE")]
@@ -221,3 +225,16 @@ def test_traces_are_sent_where_an_endpoint_is_given() -> None:
         assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
         assert variables["OTEL_SERVICE_NAME"] == f"ance-{component}"
     assert not [name for name in service(render(RUN), "trainer") if name.startswith("OTEL")]
+
+
+def test_searches_are_sampled_and_refreshes_are_all_traced() -> None:
+    objects = render(RUN, values={"otel": {"endpoint": "http://collector:4318", "sampleRatio": 0.05}})
+    search = service(objects, "search-api")
+    assert search["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+    assert float(search["OTEL_TRACES_SAMPLER_ARG"]) == 0.05
+    for component in ("trainer", "inferencer", "indexer"):
+        assert "OTEL_TRACES_SAMPLER" not in service(objects, component)
+    with pytest.raises(Refused, match="sampleRatio"):
+        render(RUN, values={"otel": {"sampleRatio": 5}})
+    with pytest.raises(Refused, match="endpoint"):
+        render(RUN, values={"otel": {"endpoint": "collector:4318"}})

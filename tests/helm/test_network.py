@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.helm.chart import COMPONENTS, RUN, Object, main_container, of_kind, pods, render
+from tests.helm.chart import COMPONENTS, RUN, SERVICES, Object, main_container, of_kind, pods, render
 
 
 def policies(**values: Any) -> dict[str, Object]:
@@ -38,13 +38,15 @@ def test_every_pod_has_one_that_denies_what_it_does_not_name() -> None:
 def test_both_ends_of_a_connection_allow_it() -> None:
     found = policies()
     for client, server, port in (
-        *((worker, "redis", "redis") for worker in ("trainer", "inferencer", "indexer")),
+        *((worker, "redis", "redis") for worker in ("trainer", "inferencer", "indexer", "search-api")),
         *((worker, "trainer", "feed") for worker in ("inferencer", "indexer")),
     ):
         assert allowed(found[f"ance-{client}"]["spec"]["egress"], server) >= {port}
         assert allowed(found[f"ance-{server}"]["spec"]["ingress"], client) == {port}
+    apart = policies(searchApi={"discovery": "store"})
+    assert allowed(apart["ance-search-api"]["spec"]["egress"], "redis") == set()
+    assert allowed(apart["ance-redis"]["spec"]["ingress"], "search-api") == set()
     assert allowed(found["ance-test"]["spec"]["egress"], "search-api") == {"http"}
-    assert allowed(found["ance-redis"]["spec"]["ingress"], "search-api") == set()
     assert "egress" not in found["ance-redis"]["spec"]
 
 
@@ -68,11 +70,20 @@ def test_everybody_may_resolve_names_and_reach_the_store() -> None:
 
 def test_only_callers_of_the_kubernetes_api_may_reach_it() -> None:
     def reaches(policy: Object) -> bool:
-        return 6443 in {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        return 6443 in {port["port"] for rule in policy["spec"].get("egress", ()) for port in rule["ports"]}
 
-    assert reaches(policies()["ance-indexer"])
-    assert not reaches(policies()["ance-search-api"])
-    assert not reaches(policies(kubernetes={"enabled": False})["ance-indexer"])
+    callers = {"ance-trainer", "ance-indexer", "ance-inferencer", "ance-search-api"}
+    assert {name for name, policy in policies().items() if reaches(policy)} == callers
+    assert not [name for name, policy in policies(kubernetes={"enabled": False}).items() if reaches(policy)]
+
+
+def test_traces_may_leave_where_they_are_sent() -> None:
+    def reaches(policy: Object) -> bool:
+        return 4318 in {port["port"] for rule in policy["spec"].get("egress", ()) for port in rule["ports"]}
+
+    assert not [name for name, policy in policies().items() if reaches(policy)]
+    traced = policies(otel={"endpoint": "http://collector:4318"})
+    assert all(reaches(traced[f"ance-{component}"]) for component in SERVICES.values())
 
 
 def test_searchers_can_be_limited_and_the_test_is_one_of_them() -> None:

@@ -45,6 +45,7 @@ def test_a_role_holds_what_its_service_does_and_no_more() -> None:
     assert rules(objects, "ance-trainer") == {**leader, "jobs": {"get"}}
     assert rules(objects, "ance-indexer") == {**leader, "deployments": {"get"}, "deployments/scale": {"get", "patch"}}
     assert rules(objects, "ance-inferencer") == {"pods": {"patch"}}
+    assert rules(objects, "ance-search-api") == {"events": {"create"}, "deployments": {"get"}}
 
 
 def test_with_leases_in_redis_no_lease_object_may_be_touched() -> None:

@@ -45,8 +45,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {**EXTERNAL, "externalRedis": {"host": "redis", "username": "ance"}},
         "externalRedis.username needs externalRedis.existingSecret",
     ),
-    "two GPUs for the trainer": ({"trainer": {"gpu": {"count": 2}}}, "trainer.gpu.count is 2: training is one process"),
-    "two nodes for the trainer": ({"trainer": {"nodes": 2}}, "trainer.nodes is 2: training is one process"),
+    "a batch that the processes cannot share": (
+        {"trainer": {"nodes": 2, "gpu": {"count": 3}}, "run": {"config": {"training": {"batch_size": 32}}}},
+        "are 6 processes, which can't share run.config.training.batch_size 32 equally",
+    ),
     "shared memory beyond the memory": (
         {"trainer": {"shm": {"size": "64Gi"}}},
         "trainer.shm.size 64Gi does not fit trainer.resources.limits.memory 48Gi",

@@ -28,7 +28,7 @@ from tests.pods.searches import Searches
 from tests.system.tiny import write_beir, write_encoder
 
 VALUES = (helm.CHART / "values-cpu.yaml", Path(__file__).with_name("values-story.yaml"))
-RELEASE, RUN, STEPS = "ance", "story", 100
+RELEASE, RUN, STEPS = "ance", "story", 300
 QUERY = "ban bel bim"
 INSTALL_SECONDS, REFRESH_SECONDS, END_SECONDS = 600, 300, 600
 
@@ -96,6 +96,8 @@ class Story:
 
     async def _upgrade(self, searches: Searches) -> None:
         """Both search replicas are replaced while they are asked; the trainer goes on as it is."""
+        # One that was evicted may not have its successor yet.
+        await self._cluster.until(lambda: bool(self._pods("trainer")), INSTALL_SECONDS, "a trainer")
         before = {pod.name for component in ("search-api", "trainer") for pod in self._pods(component)}
         changes = ("searchApi.podAnnotations.release=second", "inferencer.replicas=1")
         await self._cluster.apply(helm.template(RELEASE, VALUES, *changes))

@@ -55,6 +55,12 @@
   value: ance-{{ $.component }}
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: k8s.namespace.name=$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME),service.instance.id=$(POD_UID)
+{{- if eq $.component "search-api" }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ $root.Values.otel.sampleRatio | quote }}
+{{- end }}
 {{- with $root.Values.otel.headersSecret }}
 - name: OTEL_EXPORTER_OTLP_HEADERS
   valueFrom:
@@ -109,15 +115,23 @@ fill 80 % of the cache's volume: models and compiled kernels are in it too, and 
   value: {{ .Values.inferencer.lease.maxDeliveries | int | quote }}
 {{- end }}
 
-{{/* What a leader-elected process needs to use Lease objects and to write events. Takes a list: root, events' object. */}}
-{{- define "ance.kubernetesEnv" -}}
-{{- $root := index . 0 -}}
-{{- if $root.Values.kubernetes.enabled }}
+{{/* What a process needs to write events. Takes a list: root, events' object. */}}
+{{- define "ance.eventsEnv" -}}
+{{- if (index . 0).Values.kubernetes.enabled }}
 - name: ANCE_KUBERNETES
   value: "true"
-- name: ANCE_LEASE_BACKEND
-  value: {{ ternary "kubernetes" "redis" $root.Values.kubernetes.leases }}
 - name: ANCE_EVENT_OBJECT
   value: {{ index . 1 }}
+{{- end }}
+{{- end }}
+
+{{/* What a leader-elected process needs to use Lease objects and to write events. Takes the same list. */}}
+{{- define "ance.kubernetesEnv" -}}
+{{- include "ance.eventsEnv" . }}
+{{- with (index . 0).Values.kubernetes }}
+{{- if .enabled }}
+- name: ANCE_LEASE_BACKEND
+  value: {{ ternary "kubernetes" "redis" .leases }}
+{{- end }}
 {{- end }}
 {{- end }}

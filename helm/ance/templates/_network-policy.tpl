@@ -78,6 +78,9 @@ spec:
 {{- define "ance.commonEgress" -}}
 {{ include "ance.dnsEgress" . }}
 {{ include "ance.toAddresses" .Values.networkPolicy.store }}
+{{- if .Values.otel.endpoint }}
+{{ include "ance.toAddresses" .Values.networkPolicy.collector }}
+{{- end }}
 {{- with .Values.networkPolicy.extraEgress }}
 {{ toYaml . }}
 {{- end }}

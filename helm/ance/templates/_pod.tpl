@@ -4,7 +4,7 @@ The pod template of a component. Takes a dict:
   container   YAML: command, args, env, ports, probes, lifecycle of the main container
   containers  YAML: containers before the main one, as init containers (optional)
   volumes, mounts   YAML lists beside cache, tmp, store (optional)
-  annotations (optional map), restartPolicy (optional), token: "true" where the API server is called
+  annotations (optional map), restartPolicy and subdomain (optional), token: "true" where the API server is called
 */}}
 {{- define "ance.podTemplate" -}}
 {{- $root := .root -}}
@@ -31,6 +31,9 @@ spec:
     {{- toYaml $root.Values.podSecurityContext | nindent 4 }}
   {{- with .restartPolicy }}
   restartPolicy: {{ . }}
+  {{- end }}
+  {{- with .subdomain }}
+  subdomain: {{ . }}
   {{- end }}
   terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds | int }}
   {{- with include "ance.scheduling" . | trim }}

@@ -1,13 +1,18 @@
-{{/*
-Rules for the lease of a leader and for events, whose object is looked up for its uid. Takes a list: root, API group,
-resource and name of that object.
-*/}}
+{{/* Rules for the lease of a leader and for events. Takes the list of ance.eventRules. */}}
 {{- define "ance.leaderRules" -}}
 {{- if (index . 0).Values.kubernetes.leases }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update]
 {{- end }}
+{{- include "ance.eventRules" . }}
+{{- end }}
+
+{{/*
+Rules for events, whose object is looked up for its uid. Takes a list: root, API group, resource and name of that
+object.
+*/}}
+{{- define "ance.eventRules" }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -1,6 +1,6 @@
 {{/* Everything that is wrong with the values, as a YAML list of messages that say what to do. */}}
 {{- define "ance.problems" -}}
-{{- $checks := list "run" "store" "redis" "trainer" "autoscaling" "searchApi" "workloads" "apis" -}}
+{{- $checks := list "run" "store" "redis" "milvus" "trainer" "autoscaling" "searchApi" "workloads" "apis" -}}
 {{- range $checks }}
 {{- range regexSplit "\n" (include (printf "ance.problems.%s" .) $ | trim) -1 }}
 {{- with trim . }}
@@ -79,14 +79,34 @@ externalRedis.tls.existingSecret is set and externalRedis.tls.enabled is not: se
 {{- end }}
 {{- end }}
 
+{{- define "ance.problems.milvus" }}
+{{- $backend := dig "index" "backend" "faiss" .Values.run.config }}
+{{- with .Values.milvus }}
+{{- if and (eq $backend "milvus") (not .uri) }}
+run.config.index.backend is milvus: set milvus.uri, e.g. http://milvus:19530
+{{- end }}
+{{- if and .uri $.Values.prepare.enabled (ne $backend "milvus") }}
+milvus.uri is set, but run.config.index.backend is {{ $backend }}, so nobody would use it: set the backend to milvus, or leave the uri out
+{{- end }}
+{{- if and .uri (not (regexMatch "^https?://[^/@]+$" .uri)) }}
+milvus.uri is not http://HOST:PORT or https://HOST:PORT: write it so, and give user and password by milvus.existingSecret
+{{- end }}
+{{- if and .existingSecret (not .uri) }}
+milvus.existingSecret needs milvus.uri, the address of the Milvus that asks for the token
+{{- end }}
+{{- if and .tls.existingSecret (not (hasPrefix "https://" .uri)) }}
+milvus.tls.existingSecret is set and milvus.uri does not begin with https://: make it so
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "ance.problems.trainer" }}
 {{- with .Values.trainer }}
 {{- if .enabled }}
-{{- if gt (int .nodes) 1 }}
-trainer.nodes is {{ .nodes }}: training is one process so far, so set it to 1
-{{- end }}
-{{- if gt (int .gpu.count) 1 }}
-trainer.gpu.count is {{ .gpu.count }}: training is one process on one GPU so far, so set it to 1; more inferencers use more GPUs
+{{- $processes := mul (include "ance.trainer.processes" . | int) (int .nodes) }}
+{{- $batch := dig "training" "batch_size" 8 $.Values.run.config | int }}
+{{- if and (gt $processes 1) (ne (mod $batch $processes) 0) }}
+trainer.nodes x trainer.gpu.count are {{ $processes }} processes, which can't share run.config.training.batch_size {{ $batch }} equally: it is the batch of all together, so make it a multiple
 {{- end }}
 {{- $memory := dig "limits" "memory" "" .resources }}
 {{- if and .shm.enabled $memory }}

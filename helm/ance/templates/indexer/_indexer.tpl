@@ -7,6 +7,7 @@ env:
     (include "ance.env" $context)
     (include "ance.serviceEnv" $context)
     (include "ance.redisEnv" .)
+    (include "ance.milvusEnv" .)
     (include "ance.kubernetesEnv" (list . (printf "Deployment/%s-indexer" (include "ance.fullname" .))))
     (include "ance.feedEnv" .)
     (include "ance.taskLeaseEnv" .)
@@ -18,6 +19,16 @@ ports:
   - name: metrics
     containerPort: 9090
 {{- include "ance.probes" (dict "values" $values "readinessPort" "metrics") }}
+{{- end }}
+
+{{- define "ance.indexer.volumes" -}}
+{{- include "ance.redisVolumes" . }}
+{{- include "ance.milvusVolumes" . }}
+{{- end }}
+
+{{- define "ance.indexer.mounts" -}}
+{{- include "ance.redisMounts" . }}
+{{- include "ance.milvusMounts" . }}
 {{- end }}
 
 {{/* A finished run ends the loop; `wait` keeps the pod, which its Deployment would only start again. Takes the values. */}}

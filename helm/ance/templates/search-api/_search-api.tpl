@@ -6,6 +6,9 @@ env:
   {{- include "ance.concat" (list
     (include "ance.env" $context)
     (include "ance.serviceEnv" $context)
+    (include "ance.searchApi.redis" (list . "ance.redisEnv"))
+    (include "ance.eventsEnv" (list . (printf "Deployment/%s-search-api" (include "ance.fullname" .))))
+    (include "ance.milvusEnv" .)
     (include "ance.searchApi.env" $values)
     (toYaml $values.extraEnv)
   ) | nindent 2 }}
@@ -18,7 +21,16 @@ ports:
 {{- include "ance.preStop" (list . $values.preStopSeconds) }}
 {{- end }}
 
+{{/* A part of the pod that only those need who ask Redis. Takes a list: root, name of the template. */}}
+{{- define "ance.searchApi.redis" -}}
+{{- if eq (index . 0).Values.searchApi.discovery "redis" }}
+{{- include (index . 1) (index . 0) }}
+{{- end }}
+{{- end }}
+
 {{- define "ance.searchApi.volumes" -}}
+{{- include "ance.searchApi.redis" (list . "ance.redisVolumes") }}
+{{- include "ance.milvusVolumes" . }}
 {{- with .Values.searchApi.auth.existingSecret }}
 - name: api-keys
   secret:
@@ -27,6 +39,8 @@ ports:
 {{- end }}
 
 {{- define "ance.searchApi.mounts" -}}
+{{- include "ance.searchApi.redis" (list . "ance.redisMounts") }}
+{{- include "ance.milvusMounts" . }}
 {{- if .Values.searchApi.auth.existingSecret }}
 - name: api-keys
   mountPath: /etc/ance/api-keys
