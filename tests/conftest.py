@@ -1,4 +1,4 @@
-"""A real redis-server for every test that needs one, and an object store."""
+"""A real redis-server for every test that needs one, an object store, and which tests share a worker."""
 
 from __future__ import annotations
 
@@ -6,10 +6,35 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from ance.runtime.local_redis import LocalRedis
 from ance.runtime.redis_client import connect
 from tests.object_stores import CREDENTIALS, new_prefix, s3_server
+
+
+LONG = ("system", "observability", "cli")
+"""Folders whose tests wait for whole runs: they start first, so that no worker is left with them at the end."""
+TOGETHER = "tests/system"
+"""Its files share a run that takes long to make."""
+
+
+class Workers(LoadScopeScheduling):
+    """The tests of a file share one worker, and what that has set up for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER if nodeid.startswith(f"{TOGETHER}/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Workers:
+    """How `make test` spreads the tests over its workers."""
+    return Workers(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.fixture(scope="session")
