@@ -22,7 +22,7 @@ from benchmarks.harness import Result, machine
 from benchmarks.options import parser, with_dataset, with_threads
 from benchmarks.runs import offline
 from benchmarks.served_run import PublishedRun, published_run
-from benchmarks.serving import Load, closed_loop, service, use_one_thread
+from benchmarks.serving import Answer, Load, closed_loop, service, use_one_thread
 
 GOAL = 1.5
 TOP_K = 10
@@ -84,7 +84,7 @@ class Swaps(threading.Thread):
             self.windows.append((announced, time.perf_counter() - began + WINDOW_SECONDS))
 
 
-def checker(run: PublishedRun, queries: list[str]) -> Callable[[dict[str, object], httpx.Response], str]:
+def checker(run: PublishedRun, queries: list[str]) -> Callable[[dict[str, object], Answer], str]:
     """Holds an answer against exact search with its version's vectors."""
     encoder = TextEncoder(run.model, run.dataset.special)
     vectors = encoder.encode_texts(queries, run.config.model.max_query_tokens)
@@ -92,8 +92,8 @@ def checker(run: PublishedRun, queries: list[str]) -> Callable[[dict[str, object
     best = {query: np.sort(of_query)[::-1][:TOP_K] for query, of_query in zip(queries, scores, strict=True)}
     rows = {query: dict(enumerate(of_query)) for query, of_query in zip(queries, scores, strict=True)}
 
-    def check(body: dict[str, object], response: httpx.Response) -> str:
-        answer: dict[str, Any] = response.json()
+    def check(body: dict[str, object], answered: Answer) -> str:
+        answer: dict[str, Any] = answered.json()
         query, version = str(body["query"]), answer["index"]["version"]
         hits = answer["results"][0]["hits"]
         given = np.array([hit["score"] for hit in hits])
