@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +35,19 @@ class Tokenizer:
         backend.no_padding()
         self._backend = backend
         self.special = SpecialTokens(*_surroundings(backend), pad_id)
-        self.vocab_size = 1 + max(backend.get_vocab(with_added_tokens=True).values())
+
+    # The next two take a tenth of a second each, in which no other Python runs: a search service that swaps to the
+    # next version needs neither.
+    @cached_property
+    def vocab_size(self) -> int:
         """Above every token id: decides the dtype that holds them."""
-        canonical = json.dumps(json.loads(backend.to_str()), sort_keys=True, separators=(",", ":"))
-        self.sha256 = hashlib.sha256(canonical.encode()).hexdigest()
+        return 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
+
+    @cached_property
+    def sha256(self) -> str:
         """Hash of all that determines the token ids: two tokenizers with the same one give the same ids."""
+        canonical = json.dumps(json.loads(self._backend.to_str()), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Tokenizer:

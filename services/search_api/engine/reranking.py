@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.search_api.engine.errors import NotReady
 from services.search_api.engine.passages import utc
-from services.search_api.engine.worker import ShouldStop, Worker
+from services.search_api.engine.worker import NICE, ShouldStop, Worker
 from services.search_api.models.base import RerankerInfo
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ance.model.cross_encoder import CrossEncoder
-
-NICE = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+NICE = 10
+"""Niceness of what may wait while searches cannot: reading pairs, and loading what comes next."""
+
 ShouldStop = Callable[[], bool]
 """Whether whoever asked has gone. Long work asks it now and then."""
 

@@ -15,7 +15,6 @@ from ance.errors import AnceError
 from ance.runtime.artifacts import published
 from ance.runtime.run import OpenRun
 from services.search_api.engine.errors import NotReady
-from services.search_api.engine.worker import lower_priority
 from services.search_api.settings import SearchSettings
 from services.search_api.versions.poller import Poller
 from services.search_api.versions.sample_queries import some_queries
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from ance.retrieval.bm25 import BM25
 
 log = logging.getLogger(__name__)
-
-NICE = 10
 
 
 class Corpus:
@@ -98,7 +95,6 @@ class Corpus:
         return self._bm25
 
     def _load(self) -> None:
-        lower_priority(NICE)
         try:
             dataset = self.dataset()
             if self._bm25 is None and self._run.settings.bm25:

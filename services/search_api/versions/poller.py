@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from services.search_api.engine.worker import NICE, lower_priority
+
 STOP_SECONDS = 5.0
 
 
 class Poller:
-    """Calls `poll` at once, then every `seconds`, and when it is woken."""
+    """Calls `poll` at once, then every `seconds`, and when it is woken. Searches go first."""
 
     def __init__(self, name: str, poll: Callable[[], None], seconds: float) -> None:
         self._poll = poll
@@ -38,6 +40,7 @@ class Poller:
             self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
+        lower_priority(NICE)
         while not self._stopped.is_set():
             self._poll()
             self._woken.wait(self._seconds)

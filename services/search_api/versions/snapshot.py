@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ance.errors import TemporaryError
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, Manifest, SearchSnapshot
 from ance.runtime.index_backend import IndexBackend, index_backend
@@ -15,7 +16,6 @@ from services.search_api.settings import SearchSettings
 
 if TYPE_CHECKING:
     from ance.data.dataset import Dataset
-from ance.errors import TemporaryError
 
 
 class RefusedVersion(Exception):
