@@ -34,8 +34,10 @@ def resolve(name_or_path: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        files = ["*.json", "*.txt", "*.model", "*.safetensors"]
-        return Path(snapshot_download(name_or_path, allow_patterns=files))
+        folder = Path(snapshot_download(name_or_path, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"]))
+        if not any(folder.rglob("*.safetensors")):  # released before there were any
+            snapshot_download(name_or_path, allow_patterns=["pytorch_model.bin"])
+        return folder
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise AnceError(
             f"model '{name_or_path}': no such folder, and not a Hugging Face model that is cached or reachable "
@@ -55,7 +57,7 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
     Raises:
         AnceError: no encoder there, too few layers, or weights that do not fit.
     """
-    backbone, missing = load_transformer(folder, "an encoder", _encoder_class, layers)
+    backbone, missing = load_transformer(folder, "an encoder", encoder_class, layers)
     # Weights that the file has and the encoder does not need (a pooler, an LM head, dropped layers) are no error.
     if missing:
         raise AnceError(f"{folder}: {WEIGHTS} lacks {len(missing)} weights of the encoder, e.g. {missing[0]}")
@@ -148,7 +150,12 @@ def keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> N
         config.layer_types = kinds[:layers]
 
 
-def _encoder_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedModel]:
+def encoder_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedModel]:
+    """The encoder of an architecture.
+
+    Raises:
+        AnceError: it is none of texts.
+    """
     encoder = MODEL_MAPPING.get(type(config), None)
     if not isclass(encoder) or config.is_encoder_decoder:
         raise AnceError(f"{folder}: '{config.model_type}' is not an encoder of texts: choose e.g. a BERT model")

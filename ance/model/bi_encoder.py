@@ -1,57 +1,26 @@
-"""The bi-encoder: one transformer that turns queries and passages alike into vectors, compared by inner product."""
+"""The bi-encoder: turns queries and passages into vectors that are compared by inner product."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ance.errors import AnceError
-from ance.model.backbone import (
-    WEIGHTS,
-    load_backbone,
-    longest_text,
-    pooler_switch,
-    resolve,
-    save_backbone,
-    save_weights,
-)
+from ance.model.backbone import load_backbone, longest_text, pooler_switch, save_backbone, save_weights
 from ance.model.config import ModelConfig
-from ance.model.layout import Layout, Pooling, module_folders
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-)
-
-
-class ProjectionHead(nn.Module):
-    """The head of the original ANCE: LayerNorm(Linear(x)), [B, hidden] -> [B, projection_dim]."""
-
-    def __init__(self, hidden_dim: int, projection_dim: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(hidden_dim, projection_dim)
-        # torch's default eps, which is also what sentence-transformers' LayerNorm has.
-        self.norm = nn.LayerNorm(projection_dim)
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        return cast(Tensor, self.norm(self.linear(pooled)))
+from ance.model.head import ProjectionHead, to_vectors
+from ance.model.layout import Layout, Pooling, Tower, has_towers, module_folders, write_router
+from ance.model.pretrained import head_of, load_pretrained
+from ance.model.tokenizer_files import read_tokenizer_files
 
 
 class BiEncoder(nn.Module):
     """Transformer, pooling, and optionally the projection head and normalisation.
+
+    It encodes passages, and queries too (ANCE), unless it has a tower for them (DPR): `queries` is what encodes them.
 
     Args:
         backbone: any Hugging Face encoder whose output has `last_hidden_state` [B, L, hidden].
@@ -60,6 +29,10 @@ class BiEncoder(nn.Module):
         normalize: scale vectors to unit length.
         max_tokens: longest text, special tokens included; saved, so that sentence-transformers cuts there too.
         tokenizer_path: folder with the tokenizer's files. They are read at once: `save` needs no other folder.
+        query_tower: encodes queries (None: this one does).
+
+    Raises:
+        AnceError: the vectors of the two towers differ in width.
     """
 
     def __init__(
@@ -71,6 +44,7 @@ class BiEncoder(nn.Module):
         normalize: bool = False,
         max_tokens: int | None = None,
         tokenizer_path: Path,
+        query_tower: BiEncoder | None = None,
     ) -> None:
         super().__init__()
         hidden_dim = int(backbone.config.hidden_size)
@@ -78,35 +52,60 @@ class BiEncoder(nn.Module):
         self.head = ProjectionHead(hidden_dim, projection_dim) if projection_dim is not None else None
         self.layout = Layout(pooling, hidden_dim, projection_dim, normalize, max_tokens)
         self.tokenizer_path = tokenizer_path
-        self._tokenizer_files = {
-            name: (tokenizer_path / name).read_bytes() for name in TOKENIZER_FILES if (tokenizer_path / name).is_file()
-        }
+        self.query_tower = query_tower
+        if query_tower is not None and query_tower.dim != self.dim:
+            raise AnceError(f"vectors of queries have {query_tower.dim} dimensions, those of passages {self.dim}")
+        self._tokenizer_files = read_tokenizer_files(tokenizer_path)
 
     @classmethod
     def start(cls, config: ModelConfig) -> BiEncoder:
-        """The model that a run begins with: a pre-trained encoder, its first layers kept, and a new head.
+        """The model that a run begins with: a pre-trained encoder, its first layers kept, and its head or a new one.
 
         Raises:
-            AnceError: there is no such encoder, or it does not take texts as long as the settings say.
+            AnceError: there is no such encoder, it does not take texts as long as the settings say, or has another
+                head than they say.
         """
-        folder = resolve(config.name_or_path)
-        folder = module_folders(folder)["Transformer"] if (folder / "modules.json").exists() else folder
-        backbone = load_backbone(folder, config.layers)
-        limit = longest_text(backbone)
-        for key in ("max_query_tokens", "max_passage_tokens"):
-            if limit is not None and getattr(config, key) > limit:
-                raise AnceError(
-                    f"model.{key} is {getattr(config, key)}, but {config.name_or_path} takes at most {limit} tokens: "
-                    "lower it"
-                )
+        if config.shared:
+            return cls._start(config, None, config.name_or_path, ("max_query_tokens", "max_passage_tokens"))
+        state = torch.get_rng_state()
+        name = config.query_name_or_path or config.name_or_path
+        queries = cls._start(config, "query", name, ("max_query_tokens",))
+        torch.set_rng_state(state)  # new heads begin alike, or queries and passages would begin as strangers
+        return cls._start(config, "document", config.name_or_path, ("max_passage_tokens",), queries)
+
+    @classmethod
+    def _start(
+        cls,
+        config: ModelConfig,
+        tower: Tower | None,
+        name_or_path: str,
+        limits: tuple[str, ...],
+        query_tower: BiEncoder | None = None,
+    ) -> BiEncoder:
+        """One tower; `limits` are the settings of how long its texts may be. It is saved with the last."""
+        found = load_pretrained(name_or_path, tower, config.layers)
+        longest = longest_text(found.backbone)
+        for key in limits:
+            limit = getattr(config, key)
+            if longest is not None and limit > longest:
+                raise AnceError(f"model.{key} is {limit}, but {name_or_path} takes at most {longest} tokens: lower it")
+        width = None if found.head is None else len(found.head["norm.weight"])
+        if width is not None and width != config.projection_dim:
+            raise AnceError(
+                f"{name_or_path} has a head of width {width}, without which its vectors mean nothing: "
+                f"set model.projection_dim: {width}"
+            )
         model = cls(
-            backbone,
+            found.backbone,
             pooling=config.pooling,
             projection_dim=config.projection_dim,
             normalize=config.normalize,
-            max_tokens=config.max_passage_tokens,
-            tokenizer_path=folder,
+            max_tokens=limit,
+            tokenizer_path=found.folder,
+            query_tower=query_tower,
         )
+        if model.head is not None and found.head is not None:
+            model.head.load_state_dict(found.head)
         return model.eval()
 
     @classmethod
@@ -116,8 +115,12 @@ class BiEncoder(nn.Module):
         Raises:
             AnceError: not such a folder, or it is damaged.
         """
-        layout = Layout.read(folder)
-        modules = module_folders(folder)
+        return cls._load(folder, "document", cls._load(folder, "query") if has_towers(folder) else None)
+
+    @classmethod
+    def _load(cls, folder: Path, tower: Tower, query_tower: BiEncoder | None = None) -> BiEncoder:
+        layout = Layout.read(folder, tower)
+        modules = module_folders(folder, tower)
         model = cls(
             load_backbone(modules["Transformer"]),
             pooling=layout.pooling,
@@ -125,20 +128,30 @@ class BiEncoder(nn.Module):
             normalize=layout.normalize,
             max_tokens=layout.max_tokens,
             tokenizer_path=modules["Transformer"],
+            query_tower=query_tower,
         )
-        if model.head is not None:
-            model.head.linear.load_state_dict(_unprefixed(modules["Dense"], "linear."))
-            model.head.norm.load_state_dict(_unprefixed(modules["LayerNorm"], "norm."))
+        head = head_of(modules)
+        if model.head is not None and head is not None:
+            model.head.load_state_dict(head)
         return model.eval()
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load` and `sentence_transformers.SentenceTransformer` both give the same vectors from.
 
-        The same model gives the same bytes.
+        The same model gives the same bytes. With two towers, sentence-transformers takes the queries' in its
+        `encode_query`.
 
         Raises:
             AnceError: the model came without a tokenizer.
         """
+        if self.query_tower is None:
+            self._save_tower(folder)
+        else:
+            self.query_tower.save(folder / "query")
+            self._save_tower(folder / "document")
+            write_router(folder)
+
+    def _save_tower(self, folder: Path) -> None:
         if not self._tokenizer_files:
             raise AnceError(f"{self.tokenizer_path}: no tokenizer files here, and a checkpoint needs them")
         folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +164,11 @@ class BiEncoder(nn.Module):
             save_weights(nn.ModuleDict({"norm": self.head.norm}), modules["LayerNorm"])
         for name, content in self._tokenizer_files.items():
             (folder / name).write_bytes(content)
+
+    @property
+    def queries(self) -> BiEncoder:
+        """What encodes queries: this model, or its tower for them."""
+        return self if self.query_tower is None else self.query_tower
 
     @property
     def dim(self) -> int:
@@ -174,14 +192,3 @@ class BiEncoder(nn.Module):
             mask = attention_mask.unsqueeze(-1).float()  # (B, L, 1)
             pooled = (hidden.float() * mask).sum(1) / mask.sum(1)
         return to_vectors(pooled, self.head, self.layout.normalize)
-
-
-def to_vectors(pooled: Tensor, head: ProjectionHead | None, normalize: bool) -> Tensor:
-    """What follows pooling: float32 [B, hidden] -> float32 [B, dim], the head and unit length as asked for."""
-    vectors = pooled if head is None else head(pooled).float()
-    return F.normalize(vectors, dim=-1) if normalize else vectors
-
-
-def _unprefixed(folder: Path, prefix: str) -> dict[str, torch.Tensor]:
-    """Weights of one layer that sentence-transformers wraps in a module."""
-    return {name.removeprefix(prefix): tensor for name, tensor in load_file(folder / WEIGHTS).items()}

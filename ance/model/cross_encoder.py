@@ -17,10 +17,10 @@ from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedCo
 from ance.errors import AnceError
 from ance.model.backbone import load_transformer, longest_text, resolve, save_backbone
 from ance.model.batching import token_budget_batches
-from ance.model.bi_encoder import TOKENIZER_FILES
 from ance.model.encoding import CPU_TOKEN_BUDGET, EncodingStopped
 from ance.model.layout import module_folders
 from ance.model.pairs import PairBatch, PairTokenizer
+from ance.model.tokenizer_files import read_tokenizer_files
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 WHAT = "a cross-encoder"
@@ -47,9 +47,7 @@ class CrossEncoder(nn.Module):
         limit = longest_text(backbone)
         self.tokenizer = PairTokenizer(folder, max_tokens if limit is None else min(max_tokens, limit))
         self._token_budget = token_budget
-        self._tokenizer_files = {
-            name: (folder / name).read_bytes() for name in TOKENIZER_FILES if (folder / name).is_file()
-        }
+        self._tokenizer_files = read_tokenizer_files(folder)
 
     @classmethod
     def start(cls, model_path: str, layers: int | None = None, max_tokens: int = 256) -> Self:

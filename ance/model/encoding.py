@@ -30,6 +30,8 @@ class EncodingStopped(Exception):
 class TextEncoder:
     """A bi-encoder made ready to encode: on its device, in its precision, without padding where it can.
 
+    It encodes passages; `queries` encodes queries.
+
     The weights are copied, so later training steps on `model` do not show. Nothing changes after construction but
     the tokenizer, which loads when it is first needed, so several threads may use one encoder at once.
 
@@ -62,6 +64,16 @@ class TextEncoder:
         self._budget = min(token_budget, CPU_TOKEN_BUDGET) if place.type == "cpu" else token_budget
         self.dim = model.dim
         """Width of a vector."""
+        self._query_tower: TextEncoder | None = None
+        if model.query_tower is not None:
+            self._query_tower = TextEncoder(
+                model.query_tower, special, device=device, dtype=dtype, token_budget=token_budget
+            )
+
+    @property
+    def queries(self) -> TextEncoder:
+        """What encodes queries: this encoder, or that of the model's tower for them."""
+        return self if self._query_tower is None else self._query_tower
 
     @classmethod
     def load(

@@ -12,11 +12,19 @@ def layer_groups(model: BiEncoder) -> dict[str, list[nn.Parameter]]:
     """Parameters in `embeddings`, `bottom`, `middle`, `top` (thirds of the layers) and `head` (if there is one).
 
     Every parameter is in exactly one group. Two layers are bottom and top, a single one is top: empty groups are
-    left out. What the architecture registers after its layers (a final norm) belongs to the top.
+    left out. What the architecture registers after its layers (a final norm) belongs to the top. Of two towers, each
+    has its own groups: `query.top` and `passage.top`.
 
     Raises:
         AnceError: the architecture keeps its layers in no list.
     """
+    if model.query_tower is None:
+        return _groups(model)
+    towers = {"query": _groups(model.query_tower), "passage": _groups(model)}
+    return {f"{tower}.{name}": group for tower, groups in towers.items() for name, group in groups.items()}
+
+
+def _groups(model: BiEncoder) -> dict[str, list[nn.Parameter]]:
     lists = {name: module for name, module in model.backbone.named_modules() if isinstance(module, nn.ModuleList)}
     if not lists:
         raise AnceError(f"{type(model.backbone).__name__}: no list of layers found, cannot group its gradients")

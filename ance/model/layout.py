@@ -6,6 +6,11 @@
     2_Dense/, 3_LayerNorm/                                  the head, if there is one
     2_Normalize/ or 4_Normalize/                            if vectors have unit length
 
+With two towers, `query/` and `document/` are such folders, and sentence-transformers' Router goes by the text's role:
+
+    modules.json, config_sentence_transformers.json, router_config.json
+    query/, document/
+
 Modules and settings go by their names in sentence-transformers 2, which every later version reads.
 """
 
@@ -19,9 +24,13 @@ from typing import Any, Literal
 from ance.errors import AnceError
 
 Pooling = Literal["cls", "mean"]
+Tower = Literal["query", "document"]
+"""By the names that sentence-transformers has for them: a document is what is a passage here."""
 
 _MODULES = "modules.json"
 _TRANSFORMER = "sentence_bert_config.json"
+_ROUTER = "router_config.json"
+_SIMILARITY = "config_sentence_transformers.json"
 _ORDERS = [
     ["Transformer", "Pooling", *head, *end] for head in ([], ["Dense", "LayerNorm"]) for end in ([], ["Normalize"])
 ]
@@ -41,13 +50,15 @@ class Layout:
     """Longest text in tokens, special tokens included (None: as many as the transformer takes)."""
 
     @classmethod
-    def read(cls, folder: Path) -> Layout:
+    def read(cls, folder: Path, tower: Tower = "document") -> Layout:
         """Read a folder written by `write`, or by sentence-transformers with the same kinds of modules.
+
+        Of a folder with two towers, read one.
 
         Raises:
             AnceError: no such folder, or one whose vectors this project would compute differently.
         """
-        folders = module_folders(folder)
+        folders = module_folders(folder, tower)
         if list(folders) not in _ORDERS:
             raise AnceError(
                 f"{folder / _MODULES}: found {', '.join(folders)}: only Transformer, Pooling, then optionally "
@@ -99,20 +110,60 @@ class Layout:
                 (folder / path).mkdir(exist_ok=True)
                 _write(folder / path / "config.json", settings[kind])
         _write(folder / _MODULES, modules)
-        _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "dot"})
+        _write(folder / _SIMILARITY, {"similarity_fn_name": "dot"})
         transformer = {"max_seq_length": self.max_tokens, "do_lower_case": False}
         _write(folder / _TRANSFORMER, transformer | ({"model_args": model_arguments} if model_arguments else {}))
 
 
-def module_folders(folder: Path) -> dict[str, Path]:
+def write_router(folder: Path) -> None:
+    """Make one sentence-transformers model of the towers in `query/` and `document/`.
+
+    `encode_query` and `encode_document` take the tower of that name, `encode` the document's.
+    """
+    kinds: dict[str, str] = {}
+    structure: dict[Tower, list[str]] = {}
+    towers: tuple[Tower, ...] = ("query", "document")
+    for tower in towers:
+        modules = _read(folder / tower / _MODULES)
+        paths = [f"{tower}/{module['path']}".rstrip("/") for module in modules]
+        kinds |= {path: module["type"] for path, module in zip(paths, modules, strict=True)}
+        structure[tower] = paths
+    parameters = {"default_route": "document", "allow_empty_key": True}
+    _write(folder / _ROUTER, {"types": kinds, "structure": structure, "parameters": parameters})
+    router = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}
+    _write(folder / _MODULES, [router])
+    _write(folder / _SIMILARITY, {"similarity_fn_name": "dot"})
+
+
+def is_modular(folder: Path) -> bool:
+    """Whether a folder is one of sentence-transformers."""
+    return (folder / _MODULES).is_file()
+
+
+def has_towers(folder: Path) -> bool:
+    """Whether a sentence-transformers folder has an encoder of queries and another of documents."""
+    return (folder / _ROUTER).is_file() and {"query", "document"} <= _read(folder / _ROUTER)["structure"].keys()
+
+
+def module_folders(folder: Path, tower: Tower = "document") -> dict[str, Path]:
     """Kind of module (`Transformer`, `Pooling`, ...) -> its folder, in the order they are applied.
+
+    Args:
+        tower: whose modules, where there are two.
 
     Raises:
         AnceError: not a sentence-transformers folder.
     """
-    if not (folder / _MODULES).is_file():
+    if not is_modular(folder):
         raise AnceError(f"{folder}: no {_MODULES} here: not a checkpoint and not a sentence-transformers folder")
-    return {module["type"].rsplit(".", 1)[-1]: folder / module["path"] for module in _read(folder / _MODULES)}
+    if has_towers(folder):
+        router = _read(folder / _ROUTER)
+        return {_kind(router["types"][path]): folder / path for path in router["structure"][tower]}
+    return {_kind(module["type"]): folder / module["path"] for module in _read(folder / _MODULES)}
+
+
+def _kind(module: str) -> str:
+    return module.rsplit(".", 1)[-1]
 
 
 def _pooling_mode(settings: dict[str, Any], folder: Path) -> Pooling:

@@ -20,7 +20,8 @@ from transformers import BertModel, RobertaModel, XLMRobertaModel
 
 from ance.model.backbone import position_offset
 from ance.model.batching import to_device
-from ance.model.bi_encoder import BiEncoder, to_vectors
+from ance.model.bi_encoder import BiEncoder
+from ance.model.head import to_vectors
 
 Copy = Callable[[Tensor], Tensor]
 

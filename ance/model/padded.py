@@ -17,7 +17,8 @@ class PaddedEncoder:
     """Runs a copy of the model whose transformer is converted to the given precision; the head stays float32."""
 
     def __init__(self, model: BiEncoder, pad_id: int, *, device: torch.device, dtype: torch.dtype) -> None:
-        self._model = deepcopy(model).eval().to(device)
+        # As if it were copied already: a tower of queries has an encoder of its own.
+        self._model = deepcopy(model, {id(model.query_tower): None}).eval().to(device)
         nn.Module.to(self._model.backbone, dtype)
         self._pad_id = pad_id
         self._device = device

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ance.errors import AnceError
 from ance.retrieval.faiss_errors import reason
 from ance.retrieval.gpu import to_gpu
+from ance.retrieval.owners import Owners, search_passages
 from ance.retrieval.selection import parameters_for
 
 INDEX_FILE = "index.faiss"
@@ -53,7 +54,7 @@ class IndexBuilder:
         self._ids: list[NDArray[np.int64]] = []
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
-        """Add the vectors float32 [n, D] of the passage rows int64 [n].
+        """Add the vectors float32 [n, D] of the passage rows int64 [n]; those of one passage at once, side by side.
 
         Raises:
             AnceError: the index cannot be trained on `training_vectors` vectors.
@@ -76,7 +77,7 @@ class IndexBuilder:
         """
         if self._untrained:
             self._train()
-        return _search(self._index, self._all_ids(), queries, k)
+        return _search(self._index, Owners(self._all_ids()), queries, k)
 
     def finish(self, folder: Path) -> None:
         """Write `index.faiss`, and `ids.npy`, the passage row at each position of the index.
@@ -106,14 +107,14 @@ class IndexBuilder:
 
 
 class PassageIndex:
-    """A finished index, mapped from its file: opening is instant and takes no memory of its own.
+    """A finished index, mapped from its file: opening reads the ids only, and takes no memory of its own.
 
     The files may be removed while it is open.
     """
 
     def __init__(self, index: faiss.Index, ids: NDArray[np.int64]) -> None:
         self._index = index
-        self._ids = ids
+        self._owners = Owners(ids)
 
     @classmethod
     def open(cls, folder: Path, parameters: str = "", device: str = "cpu") -> PassageIndex:
@@ -142,7 +143,7 @@ class PassageIndex:
     @property
     def size(self) -> int:
         """Number of passages."""
-        return len(self._ids)
+        return self._owners.passages
 
     @property
     def dim(self) -> int:
@@ -167,24 +168,27 @@ class PassageIndex:
             AnceError: this kind of index cannot be searched in part.
         """
         if allowed is None:
-            return _search(self._index, self._ids, queries, k)
-        parameters = parameters_for(self._index, allowed[self._ids])
+            return _search(self._index, self._owners, queries, k)
+        parameters = parameters_for(self._index, allowed[self._owners.rows])
         try:
-            return _search(self._index, self._ids, queries, k, params=parameters)
+            return _search(self._index, self._owners, queries, k, params=parameters)
         except RuntimeError as error:
             kind = type(faiss.downcast_index(self._index)).__name__
             raise AnceError(f"an index of kind {kind} cannot be searched in part: {reason(error)}") from error
 
 
 def _search(
-    index: faiss.Index, ids: NDArray[np.int64], queries: NDArray[np.float32], k: int, **options: Any
+    index: faiss.Index, owners: Owners, queries: NDArray[np.float32], k: int, **options: Any
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    k = min(k, len(ids))
-    if k == 0:
-        return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-    scores, positions = index.search(queries, k, **options)
-    found = positions >= 0
-    return np.where(found, ids[positions], -1), np.where(found, scores, np.float32(-np.inf))
+    def by_vector(some: NDArray[np.float32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        depth = min(depth, len(owners.rows))
+        if depth == 0:
+            return np.empty((len(some), 0), np.int64), np.empty((len(some), 0), np.float32)
+        scores, positions = index.search(some, depth, **options)
+        found = positions >= 0
+        return np.where(found, owners.rows[positions], -1), np.where(found, scores, np.float32(-np.inf))
+
+    return search_passages(by_vector, queries, k, owners.passages, owners.most)
 
 
 def _set_parameters(index: faiss.Index, parameters: str, what: str) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class SearchableIndex(Protocol):
-    """A finished index of inner products."""
+    """A finished index of inner products. A passage with several vectors scores as much as the best of them."""
 
     @property
     def size(self) -> int:
@@ -31,8 +31,8 @@ class SearchableIndex(Protocol):
             allowed: passages that may be found, bool [passages] by passage row (None: all).
 
         Returns:
-            Passage rows int64 [n, k] and scores float32 [n, k], best first. Where fewer than k are found, the rest
-            is -1 and -inf.
+            Distinct passage rows int64 [n, k] and scores float32 [n, k], best first. Where fewer than k are found, the
+            rest is -1 and -inf.
 
         Raises:
             AnceError: this index cannot be searched in part, or not so.
@@ -44,7 +44,7 @@ class GrowingIndex(Protocol):
     """An index that takes vectors as they come. Shards may come in any order."""
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
-        """Add the vectors float32 [n, D] of the passage rows int64 [n]."""
+        """Add the vectors float32 [n, D] of the passage rows int64 [n]; those of one passage at once, side by side."""
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """What the finished index will find, once everything is added. See `SearchableIndex.search`."""

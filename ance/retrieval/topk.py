@@ -1,6 +1,7 @@
 """Exact top-k of every query over passages that arrive in shards, in memory that does not grow with the corpus."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,23 @@ PASSAGE_BLOCK = 2048
 """Scores are selected in blocks of this many queries and passages; small shards wait until they fill one."""
 
 
+class Waiting(NamedTuple):
+    """Passages that wait for others to be ranked with."""
+
+    vectors: NDArray[np.float32]  # [n, D], those of one passage side by side
+    firsts: NDArray[np.int64]  # [passages], the first vector of each
+    complements: NDArray[np.uint32]  # [passages]
+
+
 class StreamingTopK:
     """The k passages with the largest inner product of each query, kept up to date as shards of passages come.
 
     The result does not depend on the order in which shards are added: equal scores rank by the smaller passage
     row, and a score is computed from a block of queries and a shard alone. Cutting the corpus into other shards
-    may change scores by float32 rounding, as any other order of summation does.
+    may change scores by float32 rounding, as any other order of summation does. A passage with several vectors scores
+    as much as the best of them, and competes once (MaxP).
 
-    Memory: 8 * Q * k bytes, and a block of 512 queries by at most 4,096 passages while a shard is added.
+    Memory: 8 * Q * k bytes, and a block of 512 queries by the vectors of at most 4,096 passages while a shard is added.
 
     Args:
         queries: float32 [Q, D], not copied.
@@ -33,15 +43,15 @@ class StreamingTopK:
         _check_finite(queries, "query")
         self._queries = queries
         self._keys = np.full((len(queries), k), NO_PASSAGE)
-        self._waiting: list[tuple[NDArray[np.float32], NDArray[np.uint32]]] = []
+        self._waiting: list[Waiting] = []
         self._worst = np.full((len(queries), 1), -np.inf, np.float32)  # the k-th score of each query
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
-        """Let the passages of a shard compete. A passage must be added once.
+        """Let the passages of a shard compete. A passage must be added once, with all its vectors.
 
         Args:
             vectors: float32 [n, D].
-            ids: int64 [n], passage rows.
+            ids: int64 [n], passage rows; those of one passage side by side.
 
         Raises:
             ValueError: a vector is not finite, an id is negative, or there are not as many ids as vectors.
@@ -49,10 +59,12 @@ class StreamingTopK:
         if len(vectors) != len(ids):
             raise ValueError(f"{len(vectors)} vectors came with {len(ids)} ids")
         _check_finite(vectors, "passage")
-        complements = complement(ids)
-        for block in _blocks(len(vectors), PASSAGE_BLOCK):
-            self._waiting.append((vectors[block].copy(), complements[block]))
-            if sum(len(waiting) for waiting, _ in self._waiting) >= PASSAGE_BLOCK:
+        firsts = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1))
+        complements, edges = complement(ids[firsts]), np.append(firsts, len(ids))
+        for block in _blocks(len(firsts), PASSAGE_BLOCK):
+            start, stop = edges[block.start], edges[min(block.stop, len(firsts))]
+            self._waiting.append(Waiting(vectors[start:stop].copy(), firsts[block] - start, complements[block]))
+            if sum(len(waiting.vectors) for waiting in self._waiting) >= PASSAGE_BLOCK:
                 self._merge()
 
     def result(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -64,14 +76,18 @@ class StreamingTopK:
         return rows_of(best_first), scores_of(best_first)
 
     def _merge(self) -> None:
-        complements = np.concatenate([complements for _, complements in self._waiting])
-        ends = np.cumsum([len(vectors) for vectors, _ in self._waiting])
-        block = np.empty((QUERY_BLOCK, len(complements)), np.float32)
+        complements = np.concatenate([waiting.complements for waiting in self._waiting])
+        ends = np.cumsum([len(waiting.vectors) for waiting in self._waiting])
+        starts = [0, *ends[:-1]]
+        firsts = np.concatenate([start + one.firsts for start, one in zip(starts, self._waiting, strict=True)])
+        block = np.empty((QUERY_BLOCK, ends[-1]), np.float32)
         for queries in _blocks(len(self._queries), QUERY_BLOCK):
             scores = block[: len(self._queries[queries])]
             # One product a shard, so that no score depends on which shards happened to wait together.
-            for (vectors, _), end in zip(self._waiting, ends, strict=True):
-                np.matmul(self._queries[queries], vectors.T, out=scores[:, end - len(vectors) : end])
+            for waiting, start, end in zip(self._waiting, starts, ends, strict=True):
+                np.matmul(self._queries[queries], waiting.vectors.T, out=scores[:, start:end])
+            if len(firsts) < len(scores.T):  # before anything is cut: a passage takes one place, by its best vector
+                scores = np.maximum.reduceat(scores, firsts, axis=1)
             self._select(queries, scores, complements)
         self._waiting.clear()
 

@@ -7,8 +7,9 @@ import time
 import numpy as np
 
 from ance.data.dataset import Dataset
-from ance.data.texts import Texts
+from ance.data.ragged import Ragged
 from ance.errors import AnceError
+from ance.model.chunks import Chunking
 from ance.model.encoding import EncodingStopped
 from ance.runtime.contracts import EncodeTask, Part, RunConfig
 from ance.runtime.health import Health
@@ -53,6 +54,7 @@ class Inferencer:
         self._shutdown = shutdown
         self._health = health or Health()
         self._tell_busy = tell_busy
+        self._chunking = Chunking.of(config.model, dataset.special)
 
     def run(self) -> None:
         """Work until shutdown is requested. A task in hand is then handed back at once."""
@@ -106,13 +108,15 @@ class Inferencer:
     def _encode(self, task: EncodeTask, lease: TaskLease) -> dict[str, str]:
         """Encode and store the rows of a task. Stops between batches: on shutdown, a lost lease, a cancelled task."""
         started = time.perf_counter()
-        texts, max_tokens = self._texts(task.part)
+        tokens, max_tokens = self._tokens(task)
         with self._health.long_work():
             encoder = self._encoders.get(task.checkpoint_uri, task.checkpoint_sha256)
+        if task.part is not Part.PASSAGES:
+            encoder = encoder.queries
         vectors = encoder.encode_rows(
-            texts.tokens,
-            task.start,
-            task.stop,
+            tokens,
+            0,
+            len(tokens),
             max_tokens,
             should_stop=self._health.beating(lambda: self._shutdown.requested or lease.interrupted),
             on_batch=self._count_batch,
@@ -122,7 +126,7 @@ class Inferencer:
         if not self._store.write_new(task.output_uri, data):
             # A worker that lost its lease still finished: its vectors stand, whoever reads them has one version.
             data = self._store.read(task.output_uri)
-        self._metrics.rows_encoded.labels(part=task.part).inc(len(vectors))
+        self._metrics.rows_encoded.labels(part=task.part).inc(task.stop - task.start)
         return describe(data, seconds=time.perf_counter() - started)
 
     def _stored(self, task: EncodeTask) -> dict[str, str] | None:
@@ -131,15 +135,18 @@ class Inferencer:
             return None
         return describe(self._store.read(task.output_uri), seconds=0.0)
 
-    def _texts(self, part: Part) -> tuple[Texts, int]:
+    def _tokens(self, task: EncodeTask) -> tuple[Ragged, int]:
+        """What to encode, one text a vector, and the longest that a text may be."""
         model = self._config.model
-        match part:
+        match task.part:
             case Part.PASSAGES:
-                return self._dataset.passages, model.max_passage_tokens
+                passages = self._dataset.passages.tokens.part(task.start, task.stop)
+                return self._chunking.split(passages), model.max_passage_tokens
             case Part.TRAIN_QUERIES:
-                return self._dataset.queries("train"), model.max_query_tokens
+                queries = self._dataset.queries("train").tokens
             case Part.DEV_QUERIES:
-                return self._dataset.queries("dev"), model.max_query_tokens
+                queries = self._dataset.queries("dev").tokens
+        return queries.part(task.start, task.stop), model.max_query_tokens
 
     def _count_batch(self, rows: int, tokens: int, seconds: float) -> None:
         self._metrics.tokens.inc(tokens)

@@ -147,10 +147,22 @@ def test_sentence_transformers_loads_without_a_warning(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_a_sentence_transformers_folder_starts_a_model_without_its_head(start: Start, tmp_path: Path) -> None:
+def test_a_sentence_transformers_folder_starts_a_model_with_its_head(
+    start: Start, tmp_path: Path, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = start(projection_dim=16)
+    model.save(tmp_path)
+    torch.manual_seed(5)
+    started = _start(tmp_path, projection_dim=16)
+    with torch.no_grad():
+        torch.testing.assert_close(started(*batch), model(*batch), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("width", [None, 8])
+def test_a_head_is_never_left_out_or_replaced_in_silence(start: Start, tmp_path: Path, width: int | None) -> None:
     start(projection_dim=16).save(tmp_path)
-    config = ModelConfig(name_or_path=str(tmp_path), max_query_tokens=16, max_passage_tokens=32)
-    assert BiEncoder.start(config).dim == 24
+    with pytest.raises(AnceError, match=r"has a head of width 16, .* set model\.projection_dim: 16$"):
+        _start(tmp_path, projection_dim=width)
 
 
 def _start(folder: Path, **settings: object) -> BiEncoder:

@@ -126,3 +126,38 @@ def test_vectors_of_a_diverged_encoder_are_refused() -> None:
 def test_ids_must_match_vectors() -> None:
     with pytest.raises(ValueError, match="4 vectors came with 3 ids"):
         StreamingTopK(np.ones((1, 8), np.float32), 5).add(np.ones((4, 8), np.float32), np.arange(3))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    passages=st.integers(0, 60),
+    k=st.integers(1, 40),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+    data=st.data(),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_passage_with_several_vectors_competes_once_by_its_best(
+    seed: int, passages: int, k: int, cuts: list[int], data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(passages), rng.integers(1, 5, passages))
+    queries, vectors = integers(rng, 7), integers(rng, len(rows))
+    edges = sorted({0, passages, *(min(cut, passages) for cut in cuts)})
+    running = StreamingTopK(queries, k)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(topk, "PASSAGE_BLOCK", 11)
+        for start, stop in data.draw(st.permutations(list(pairwise(edges)))):
+            shard = (rows >= start) & (rows < stop)
+            running.add(vectors[shard], rows[shard])
+        ids, scores = running.result()
+
+    products = queries @ vectors.T
+    best = [products[:, rows == row].max(1) for row in range(passages)]
+    every = np.stack(best, axis=1) if best else np.empty((7, 0), np.float32)
+    expected = np.argsort(-every, axis=1, kind="stable")[:, :k]
+    missing = k - expected.shape[1]
+    np.testing.assert_array_equal(ids, np.pad(expected, ((0, 0), (0, missing)), constant_values=-1))
+    np.testing.assert_array_equal(
+        scores,
+        np.pad(np.take_along_axis(every, expected, 1), ((0, 0), (0, missing)), constant_values=-np.inf),
+    )

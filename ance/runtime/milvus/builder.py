@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ance.retrieval.owners import Owners
 from ance.runtime.milvus.engine import Milvus
 from ance.runtime.milvus.errors import MilvusAway
 from ance.runtime.milvus.index import MilvusIndex, check_count
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 BYTES_A_REQUEST = 8 << 20
 """Vectors that are sent at once. Milvus takes no message above 64 MiB."""
+VECTORS_A_PASSAGE = 2**16
+"""More than a passage ever has."""
 
 
 class MilvusIndexBuilder:
@@ -65,12 +68,14 @@ class MilvusIndexBuilder:
         self._staleness = staleness
         self._wait = wait
         self._count = 0
+        self._passages = 0
+        self._most = 1
         self._written_at = 0.0
         self._sealed: MilvusIndex | None = None
         self._patiently(lambda: milvus.create(collection, dim, kind))
 
     def add(self, vectors: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
-        """Write the vectors float32 [n, D] of the passage rows int64 [n].
+        """Write the vectors float32 [n, D] of the passage rows int64 [n]; those of one passage at once, side by side.
 
         Raises:
             MilvusAway: Milvus has been away for too long.
@@ -79,9 +84,13 @@ class MilvusIndexBuilder:
             raise ValueError(f"{len(vectors)} vectors came with {len(ids)} ids")
         if self._sealed is not None:
             raise ValueError(f"{self._collection} is sealed: its index was searched or finished")
+        keys = _keys(ids)
         for block in _blocks(len(vectors), max(1, BYTES_A_REQUEST // (4 * self._dim))):
-            self._patiently(partial(self._milvus.put, self._collection, ids[block], vectors[block]))
+            self._patiently(partial(self._milvus.put, self._collection, keys[block], ids[block], vectors[block]))
         self._count += len(ids)
+        added = Owners(ids)
+        self._passages += added.passages
+        self._most = max(self._most, added.most)
         self._written_at = time.monotonic()
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -109,7 +118,14 @@ class MilvusIndexBuilder:
         return self._sealed
 
     def _record(self) -> MilvusRecord:
-        return MilvusRecord(collection=self._collection, dim=self._dim, count=self._count, kind=self._kind)
+        return MilvusRecord(
+            collection=self._collection,
+            dim=self._dim,
+            count=self._count,
+            passages=self._passages,
+            most=self._most,
+            kind=self._kind,
+        )
 
     def _patiently(self, operation: Callable[[], T]) -> T:
         """Do what is safe to do twice, again and again while Milvus is away."""
@@ -125,6 +141,14 @@ class MilvusIndexBuilder:
                 if self._wait(pause):
                     raise
                 delay = min(2 * delay, LONGEST_DELAY)
+
+
+def _keys(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The primary key of each vector: its passage's row and its number in it, so that to add it again adds nothing."""
+    firsts = np.diff(ids, prepend=ids[:1] - 1) != 0
+    number = np.arange(len(ids)) - np.flatnonzero(firsts)[np.cumsum(firsts) - 1]
+    keys: NDArray[np.int64] = ids * VECTORS_A_PASSAGE + number
+    return keys
 
 
 def _blocks(length: int, size: int) -> Iterator[slice]:

@@ -16,8 +16,8 @@ from ance.runtime.milvus.kind import IndexKind
 from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.store.retries import Wait
 
-ROW, VECTOR = "row", "vector"
-"""Fields of a collection: the passage row, which is the primary key, and its vector."""
+KEY, ROW, VECTOR = "key", "row", "vector"
+"""Fields of a collection: the primary key, the passage row, and a vector of the passage, which may have several."""
 METRIC = "IP"
 LOOK_SECONDS = 0.2
 """How often it is looked whether an index is finished."""
@@ -46,7 +46,8 @@ class Milvus:
         from pymilvus import DataType, MilvusClient
 
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field(ROW, DataType.INT64, is_primary=True)
+        schema.add_field(KEY, DataType.INT64, is_primary=True)
+        schema.add_field(ROW, DataType.INT64)
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dim)
         index = MilvusClient.prepare_index_params()
         index.add_index(
@@ -66,13 +67,16 @@ class Milvus:
             with_what = f" with {kind.build}" if kind.build else ""
             raise AnceError(f"index.factory '{kind.index_type}'{with_what}, {dim} dimensions: {error}") from error
 
-    def put(self, name: str, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """Write rows int64 [n] and vectors float32 [n, D]. Writing them again changes nothing.
+    def put(self, name: str, keys: NDArray[np.int64], ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Write keys and rows int64 [n] and vectors float32 [n, D]. Writing them again changes nothing.
 
         An upsert, because a write whose answer was lost is repeated, by pymilvus too, and an insert of a key that
         is there adds a second one.
         """
-        rows = [{ROW: row, VECTOR: vector} for row, vector in zip(ids.tolist(), vectors, strict=True)]
+        rows = [
+            {KEY: key, ROW: row, VECTOR: vector}
+            for key, row, vector in zip(keys.tolist(), ids.tolist(), vectors, strict=True)
+        ]
         self._call(f"write to {name}", lambda client, timeout: client.upsert(name, rows, timeout=timeout))
 
     def seal(self, name: str, wait: Wait = time.sleep) -> None:
@@ -96,7 +100,7 @@ class Milvus:
         self._call(f"load {name}", lambda client, timeout: client.load_collection(name, timeout=timeout), seconds)
 
     def count(self, name: str) -> int:
-        """Rows of a loaded collection. Strong: whatever anybody has written is counted."""
+        """Vectors of a loaded collection. Strong: whatever anybody has written is counted."""
         counted = self._call(
             f"count {name}",
             lambda client, timeout: client.query(
@@ -116,7 +120,7 @@ class Milvus:
     def search(
         self, name: str, queries: NDArray[np.float32], k: int, kind: IndexKind, expression: str = ""
     ) -> list[Ranking]:
-        """The best k rows of a loaded collection for each query, float32 [n, D].
+        """Rows of the best k vectors of a loaded collection for each query, float32 [n, D].
 
         Bounded: a published collection is older than the bound (`MilvusIndexBuilder`) and never changes, so all of it
         is seen, and no query waits for the clock of the engine, as with strong consistency.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ance.errors import AnceError
+from ance.retrieval.merging import Ranking
+from ance.retrieval.owners import empty_ranking, search_passages
 from ance.runtime.milvus.engine import ROW, Milvus
 from ance.runtime.milvus.record import MilvusRecord
 from ance.runtime.milvus.selection import expression_for
@@ -45,7 +48,7 @@ class MilvusIndex:
     @property
     def size(self) -> int:
         """Number of passages."""
-        return self._record.count
+        return self._record.count if self._record.passages is None else self._record.passages
 
     @property
     def dim(self) -> int:
@@ -63,18 +66,23 @@ class MilvusIndex:
         """
         if queries.shape[1:] != (self.dim,):
             raise AnceError(f"queries of shape {queries.shape} for an index of {self.dim} dimensions")
-        k = min(k, self.size)
-        rows = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        if k == 0 or (allowed is not None and not allowed.any()):
-            return rows, scores
+        if allowed is not None and not allowed.any():
+            return empty_ranking(len(queries), min(k, self.size))
         expression = "" if allowed is None else expression_for(allowed, ROW)
+        by_vector = partial(self._search, expression)
+        return search_passages(by_vector, queries, k, self.size, self._record.most)
+
+    def _search(self, expression: str, queries: NDArray[np.float32], k: int) -> Ranking:
+        """Passage row and score of the best k vectors, with repeated rows where passages have several."""
+        rows, scores = empty_ranking(len(queries), min(k, self._record.count))
+        if not rows.size:
+            return rows, scores
         for start in range(0, len(queries), QUERIES_A_REQUEST):
             block = queries[start : start + QUERIES_A_REQUEST]
-            rankings = self._milvus.search(self._record.collection, block, k, self._record.kind, expression)
-            for line, (found, of_found) in enumerate(rankings, start):
-                rows[line, : len(found)] = found
-                scores[line, : len(found)] = of_found
+            found = self._milvus.search(self._record.collection, block, rows.shape[1], self._record.kind, expression)
+            for line, (of_query, of_found) in enumerate(found, start):
+                rows[line, : len(of_query)] = of_query
+                scores[line, : len(of_query)] = of_found
         return rows, scores
 
 

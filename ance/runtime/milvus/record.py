@@ -21,7 +21,11 @@ class MilvusRecord(Contract):
     metric: Literal["IP"] = "IP"
     dim: PositiveInt
     count: NonNegativeInt
-    """Vectors, each under its passage row as the primary key."""
+    """Vectors, each with its passage row."""
+    passages: NonNegativeInt | None = None
+    """Passages that they are of (None: one each, as before passages were encoded in chunks)."""
+    most: PositiveInt = 1
+    """Vectors of the passage that has most."""
     kind: IndexKind
 
     @classmethod

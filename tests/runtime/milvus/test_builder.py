@@ -38,6 +38,8 @@ def test_what_is_published_is_a_few_lines_that_name_the_collection(milvus: Milvu
         "metric": "IP",
         "dim": DIM,
         "count": 100,
+        "passages": 100,
+        "most": 1,
         "kind": {"index_type": "FLAT", "build": {}, "search": {}},
     }
 
@@ -48,9 +50,9 @@ def test_a_shard_travels_in_requests_of_bounded_size(
     sizes = []
     put = milvus.put
 
-    def counted(name: str, ids: np.ndarray, vectors: np.ndarray) -> None:
+    def counted(name: str, keys: np.ndarray, ids: np.ndarray, vectors: np.ndarray) -> None:
         sizes.append(vectors.nbytes)
-        put(name, ids, vectors)
+        put(name, keys, ids, vectors)
 
     monkeypatch.setattr(milvus, "put", counted)
     monkeypatch.setattr(builder_module, "BYTES_A_REQUEST", 30 * DIM * 4)
@@ -126,3 +128,37 @@ def test_a_sealed_collection_takes_no_more(milvus: Milvus) -> None:
     builder.search(VECTORS[:1], 1)
     with pytest.raises(ValueError, match="sealed is sealed"):
         builder.add(VECTORS, ROWS + 100)
+
+
+def test_a_passage_with_several_vectors_is_found_once_by_its_best(milvus: Milvus, tmp_path: Path) -> None:
+    rows = np.repeat(np.arange(30), np.arange(30) % 4 + 1)
+    vectors = VECTORS[: len(rows)]
+    builder = begin(milvus, "chunks")
+    middle = int(np.searchsorted(rows, 13))
+    builder.add(vectors[middle:], rows[middle:])
+    builder.add(vectors[:middle], rows[:middle])
+    builder.finish(tmp_path)
+    index = MilvusIndex.open(milvus, tmp_path)
+    queries = VECTORS[:5] + 1
+    products = queries @ vectors.T
+    best = np.stack([products[:, rows == row].max(1) for row in range(30)], axis=1)
+    for k in (1, 7, 30, 99):
+        found, scores = index.search(queries, k)
+        np.testing.assert_array_equal(found, np.argsort(-best, axis=1)[:, :k])
+        np.testing.assert_allclose(scores, -np.sort(-best, axis=1)[:, :k], rtol=1e-5)
+    allowed = np.zeros(30, np.bool_)
+    allowed[[2, 3]] = True
+    found, _ = index.search(queries, 3, allowed)
+    assert [sorted(line) for line in found.tolist()] == [[-1, 2, 3]] * 5
+
+
+def test_an_index_of_before_there_were_chunks_is_still_searched(milvus: Milvus, tmp_path: Path) -> None:
+    builder = begin(milvus, "older")
+    builder.add(VECTORS, ROWS)
+    builder.finish(tmp_path)
+    record = json.loads((tmp_path / "milvus.json").read_text())
+    del record["passages"], record["most"]
+    (tmp_path / "milvus.json").write_text(json.dumps(record))
+    index = MilvusIndex.open(milvus, tmp_path)
+    assert index.size == 100
+    assert index.search(VECTORS[:3], 4)[0].shape == (3, 4)

@@ -145,7 +145,7 @@ def test_an_index_that_fails_is_no_outage_and_one_that_is_waited_for_no_longer_i
 def test_rows_that_are_written_twice_are_there_once(milvus: Milvus) -> None:
     milvus.create("twice", 4, FLAT)
     for _ in range(2):
-        milvus.put("twice", np.arange(4), VECTORS)
+        milvus.put("twice", np.arange(4), np.arange(4), VECTORS)
     milvus.seal("twice")
     milvus.load("twice")
     assert milvus.count("twice") == 4
@@ -155,7 +155,7 @@ def test_rows_that_are_written_twice_are_there_once(milvus: Milvus) -> None:
 def test_an_alias_is_made_and_then_moved(milvus: Milvus) -> None:
     for name in ("first", "second"):
         milvus.create(name, 4, FLAT)
-        milvus.put(name, np.arange(len(name)), np.ones((len(name), 4), np.float32))
+        milvus.put(name, *2 * [np.arange(len(name))], np.ones((len(name), 4), np.float32))
         milvus.seal(name)
         milvus.load(name)
         milvus.point("newest", name)

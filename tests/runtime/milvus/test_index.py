@@ -22,7 +22,7 @@ VECTORS = np.eye(4, dtype=np.float32)
 def published(milvus: Milvus, folder: Path, name: str, **claims: int) -> MilvusIndex:
     """Four vectors of length 4, opened by a record with other claims."""
     milvus.create(name, 4, FLAT)
-    milvus.put(name, np.arange(4), VECTORS)
+    milvus.put(name, np.arange(4), np.arange(4), VECTORS)
     milvus.seal(name)
     MilvusRecord.model_validate({"collection": name, "dim": 4, "count": 4, "kind": FLAT, **claims}).write(folder)
     return MilvusIndex.open(milvus, folder)

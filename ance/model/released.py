@@ -1,0 +1,123 @@
+"""Weights in layouts that transformers does not load as an encoder: checkpoints as ANCE and DPR were released.
+
+    roberta.*, embeddingHead.*, norm.*                          ANCE, FirstP and MaxP: one encoder and its head
+    question_model.*, ctx_model.*                               DPR's original state dict, and ANCE's of OpenQA
+    question_encoder.bert_model.* or ctx_encoder.bert_model.*   DPR in transformers, a folder a tower
+
+Where an encoder is in a state dict, its word embeddings say: what comes before their name is its prefix. State dicts
+are safetensors, or what torch reads with `weights_only`; no pickled object is ever made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoConfig, BertConfig, PretrainedConfig
+
+from ance.errors import AnceError
+from ance.model.layout import Tower
+
+StateDict = dict[str, Tensor]
+
+SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
+_WORDS = "embeddings.word_embeddings.weight"
+_LINEAR = "embeddingHead."
+_HEAD = {_LINEAR: "linear.", "norm.": "norm."}
+_OF_TOWER = {"query": "question_", "document": "ctx_"}
+
+
+class ReleasedWeights(NamedTuple):
+    """One tower of a released checkpoint."""
+
+    config: PretrainedConfig
+    encoder: StateDict
+    """By the names that the encoder itself gives its weights."""
+    head: StateDict | None
+    """Of `ProjectionHead`; None where there is none."""
+
+
+def read_released(folder: Path, tower: Tower | None) -> ReleasedWeights | None:
+    """The weights of a tower, or of the only encoder there is; None for one that transformers loads as it is.
+
+    Raises:
+        AnceError: the weights cannot be read, or are of something else than an encoder of texts.
+    """
+    names = _names(folder)
+    if names is not None and not any(name.startswith((_LINEAR, *_OF_TOWER.values())) for name in names):
+        return None
+    if names is None and not (folder / TORCH).is_file():
+        return None
+    weights = _read(folder)
+    prefix = _prefix(folder, weights, tower)
+    head = None
+    if any(name.startswith(_LINEAR) for name in weights):
+        head = {
+            ours + name.removeprefix(theirs): tensor
+            for theirs, ours in _HEAD.items()
+            for name, tensor in weights.items()
+            if name.startswith(theirs)
+        }
+    encoder = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    return ReleasedWeights(_config(folder), encoder, head)
+
+
+def _names(folder: Path) -> list[str] | None:
+    """Names of the weights in a safetensors file; None where there is none, or it is damaged."""
+    try:
+        with safe_open(folder / SAFETENSORS, "pt") as file:
+            return list(file.keys())
+    except (OSError, SafetensorError):
+        return None
+
+
+def _read(folder: Path) -> StateDict:
+    path = folder / SAFETENSORS
+    if path.is_file():
+        return load_file(path)
+    path = folder / TORCH
+    try:
+        # Never without `weights_only`: a pickle runs whatever code it holds.
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what torch, zipfile and pickle raise for a file that is damaged, or no state dict
+        raise AnceError(
+            f"{path}: damaged, or holds more than tensors, and then it is not read, because a pickle can run any code: "
+            f"save its state dict alone, as {SAFETENSORS}, where you trust the file"
+        ) from error
+    state = state.get("model_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise AnceError(f"{path}: is no state dict of a model: names and tensors alone are expected")
+    return state
+
+
+def _prefix(folder: Path, weights: StateDict, tower: Tower | None) -> str:
+    """What the names of the encoder begin with."""
+    prefixes = [name.removesuffix(_WORDS) for name in weights if name.endswith(_WORDS)]
+    of_tower = [prefix for prefix in prefixes if tower is not None and prefix.startswith(_OF_TOWER[tower])]
+    if not prefixes:
+        raise AnceError(f"{folder}: no weight of an encoder, ...{_WORDS}, among its {len(weights)} weights")
+    if len(of_tower or prefixes) > 1:
+        raise AnceError(f"{folder}: holds several encoders ({', '.join(prefixes)}): set model.shared: false")
+    (prefix,) = of_tower or prefixes
+    if tower is not None and prefix.startswith(tuple(_OF_TOWER.values())) and not of_tower:
+        setting = "query_name_or_path" if tower == "query" else "name_or_path"
+        raise AnceError(f"{folder}: holds '{prefix}' alone, not the {tower} encoder: correct model.{setting}")
+    if any(name.startswith(f"{prefix.split('.')[0]}.encode_proj.") for name in weights):
+        raise AnceError(f"{folder}: has a projection without a norm after it, which is not supported")
+    return prefix
+
+
+def _config(folder: Path) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise AnceError(f"{folder}: no configuration of an encoder: {' '.join(str(error).split())}") from error
+    if config.model_type != "dpr":
+        return config
+    # A DPR encoder is a BERT that goes by another name.
+    own = BertConfig().to_dict().keys() - {"model_type", "architectures", "transformers_version"}
+    return BertConfig(**{name: value for name, value in config.to_dict().items() if name in own})

@@ -1,0 +1,167 @@
+"""Checkpoints in the layouts in which they were released, against a plain forward pass of transformers."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModel, BertModel, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
+
+from ance.errors import AnceError
+from ance.model.bi_encoder import BiEncoder
+from ance.model.config import ModelConfig
+from tests.model.conftest import ModelFolder, Start
+
+IDS = torch.randint(4, 94, (3, 9), generator=torch.Generator().manual_seed(0))
+MASK = torch.ones_like(IDS)
+Write = Callable[[dict[str, Tensor], Path], None]
+
+
+def as_safetensors(weights: dict[str, Tensor], folder: Path) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors")
+
+
+def as_torch(weights: dict[str, Tensor], folder: Path) -> None:
+    torch.save(weights, folder / "pytorch_model.bin")
+
+
+def as_checkpoint(weights: dict[str, Tensor], folder: Path) -> None:
+    """The state dict among other things, as DPR keeps it."""
+    torch.save({"model_dict": weights, "offset": 3, "epoch": 1}, folder / "pytorch_model.bin")
+
+
+def started(folder: Path, **settings: object) -> BiEncoder:
+    limits = {"name_or_path": str(folder), "max_query_tokens": 16, "max_passage_tokens": 32}
+    return BiEncoder.start(ModelConfig.model_validate(limits | settings))
+
+
+def without_weights(folder: Path, to: Path) -> Path:
+    """Configuration and tokenizer."""
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns("*.safetensors"))
+    return to
+
+
+def other_weights(folder: Path, seed: int) -> dict[str, Tensor]:
+    """Weights of the same shapes as those of a folder."""
+    generator = torch.Generator().manual_seed(seed)
+    loaded = load_file(folder / "model.safetensors")
+    return {name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator) for name, tensor in loaded.items()}
+
+
+@torch.no_grad()
+def first_tokens(folder: Path, weights: dict[str, Tensor]) -> Tensor:
+    model = AutoModel.from_pretrained(folder)
+    model.load_state_dict(weights)
+    vectors: Tensor = model(IDS, MASK).last_hidden_state[:, 0]
+    return vectors
+
+
+@pytest.mark.parametrize("write", [as_safetensors, as_torch])
+@torch.no_grad()
+def test_the_released_ance_has_its_encoder_and_its_head(
+    model_folder: ModelFolder, tmp_path: Path, write: Write
+) -> None:
+    source = model_folder("roberta")
+    encoder, generator = other_weights(source, 1), torch.Generator().manual_seed(2)
+    linear, bias = torch.randn(24, 24, generator=generator), torch.randn(24, generator=generator)
+    scale, shift = torch.randn(24, generator=generator), torch.randn(24, generator=generator)
+    folder = without_weights(source, tmp_path / "ance")
+    rest = {"embeddingHead.weight": linear, "embeddingHead.bias": bias, "norm.weight": scale, "norm.bias": shift}
+    rest |= {"classifier.dense.weight": torch.ones(24, 24)}  # it was a classifier by inheritance
+    write({f"roberta.{name}": tensor for name, tensor in encoder.items()} | rest, folder)
+
+    expected = F.layer_norm(first_tokens(source, encoder) @ linear.T + bias, (24,), scale, shift, 1e-5)
+    torch.testing.assert_close(started(folder, projection_dim=24, max_chunks=4)(IDS, MASK), expected)
+    with pytest.raises(AnceError, match=r"has a head of width 24, .* set model\.projection_dim: 24"):
+        started(folder)
+
+
+@pytest.mark.parametrize("write", [as_safetensors, as_torch, as_checkpoint])
+@torch.no_grad()
+def test_one_state_dict_of_dpr_has_both_towers(model_folder: ModelFolder, tmp_path: Path, write: Write) -> None:
+    source = model_folder("bert")
+    question, context = other_weights(source, 1), other_weights(source, 2)
+    folder = without_weights(source, tmp_path / "dpr")
+    both = {f"question_model.{name}": tensor for name, tensor in question.items()}
+    write(both | {f"ctx_model.{name}": tensor for name, tensor in context.items()}, folder)
+    model = started(folder, shared=False)
+    torch.testing.assert_close(model.queries(IDS, MASK), first_tokens(source, question))
+    torch.testing.assert_close(model(IDS, MASK), first_tokens(source, context))
+    with pytest.raises(AnceError, match=r"holds several encoders .*set model\.shared: false"):
+        started(folder)
+
+
+@torch.no_grad()
+def test_dpr_of_transformers_is_a_folder_a_tower(model_folder: ModelFolder, tmp_path: Path) -> None:
+    settings = BertModel.from_pretrained(model_folder("bert")).config.to_dict()
+    config = DPRConfig(**{name: settings[name] for name in DPRConfig().to_dict() if name in settings}, projection_dim=0)
+    vectors = {}
+    for tower, kind, seed in (("query", DPRQuestionEncoder, 1), ("passage", DPRContextEncoder, 2)):
+        torch.manual_seed(seed)
+        encoder = kind(config).eval()
+        shutil.copytree(
+            model_folder("bert"), tmp_path / tower, ignore=shutil.ignore_patterns("*.safetensors", "config.json")
+        )
+        encoder.save_pretrained(tmp_path / tower)
+        vectors[tower] = encoder(IDS, MASK).pooler_output
+    model = started(tmp_path / "passage", query_name_or_path=str(tmp_path / "query"), shared=False)
+    torch.testing.assert_close(model.queries(IDS, MASK), vectors["query"])
+    torch.testing.assert_close(model(IDS, MASK), vectors["passage"])
+    with pytest.raises(AnceError, match=r"holds 'question_encoder\.bert_model\.' alone.*model\.name_or_path"):
+        started(tmp_path / "query", shared=False)
+    with pytest.raises(AnceError, match=r"correct model\.query_name_or_path"):
+        started(tmp_path / "passage", shared=False)
+
+
+def test_a_released_model_is_saved_as_any_other(model_folder: ModelFolder, tmp_path: Path) -> None:
+    folder = without_weights(model_folder("bert"), tmp_path / "old")
+    as_torch(load_file(model_folder("bert") / "model.safetensors"), folder)
+    model = started(folder, layers=2)
+    model.save(tmp_path / "new")
+    with torch.no_grad():
+        torch.testing.assert_close(BiEncoder.load(tmp_path / "new")(IDS, MASK), model(IDS, MASK), rtol=0, atol=0)
+    config = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert (config["architectures"], config["num_hidden_layers"]) == (["BertModel"], 2)
+
+
+def test_a_pickle_of_more_than_tensors_is_never_run(model_folder: ModelFolder, tmp_path: Path) -> None:
+    folder = without_weights(model_folder("bert"), tmp_path / "pickle")
+    with (folder / "pytorch_model.bin").open("wb") as file:
+        pickle.dump(SimpleNamespace(model_dict={}), file, protocol=2)
+    with pytest.raises(AnceError, match="a pickle can run any code: save its state dict alone"):
+        started(folder)
+    torch.save(SimpleNamespace(model_dict={}), folder / "pytorch_model.bin")
+    with pytest.raises(AnceError, match="a pickle can run any code"):
+        started(folder)
+
+
+def test_weights_that_are_missing_or_of_another_shape_are_named(model_folder: ModelFolder, tmp_path: Path) -> None:
+    weights = load_file(model_folder("bert") / "model.safetensors")
+    folder = without_weights(model_folder("bert"), tmp_path / "damaged")
+    as_torch({name: tensor for name, tensor in weights.items() if "layer.2.output" not in name}, folder)
+    with pytest.raises(AnceError, match=r"lack 4 of the encoder, e\.g\. encoder\.layer\.2\.output"):
+        started(folder)
+    as_torch(weights | {"embeddings.LayerNorm.weight": torch.ones(3)}, folder)
+    with pytest.raises(AnceError, match=r"size mismatch for embeddings\.LayerNorm\.weight"):
+        started(folder)
+    as_torch({"some.weight": torch.ones(3)}, folder)
+    with pytest.raises(AnceError, match=r"no weight of an encoder, .* among its 1 weights"):
+        started(folder)
+
+
+def test_a_seed_draws_the_same_head_on_any_layout(model_folder: ModelFolder, tmp_path: Path, start: Start) -> None:
+    folder = without_weights(model_folder("bert"), tmp_path / "old")
+    as_torch(load_file(model_folder("bert") / "model.safetensors"), folder)
+    torch.manual_seed(1)
+    drawn, usual = started(folder, projection_dim=16).head, start("bert", projection_dim=16).head
+    assert drawn is not None and usual is not None
+    torch.testing.assert_close(drawn.linear.weight, usual.linear.weight, rtol=0, atol=0)
