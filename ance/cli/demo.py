@@ -45,13 +45,13 @@ def demo(
     from ance.runtime.layout import RunLayout
 
     source = str(config or CONFIG)
-    text = read(config) if config else files("ance.cli").joinpath(CONFIG).read_text("utf-8")
+    text = read(config) if config else own_config(dataset)
     experiment = Experiment.create(folder, text, source, dataset, port)
     folder = experiment.folder
 
     def report() -> None:
         print("scoring the test split: BM25, start, warm-up and ANCE", flush=True)
-        scores = experiment.score("test")
+        (scores,) = experiment.score(["test"])
         seconds = round(time.monotonic() - experiment.started, 1)
         full = {**scores, **history(experiment.store, RunLayout(experiment.run.run)), "seconds": seconds}
         (folder / REPORT).write_text(json.dumps(full, indent=1) + "\n")
@@ -67,6 +67,20 @@ def demo(
     at_end = None if finished else report
     if not experiment.train(inferencers, then_serve=not exit_at_end, at_end=at_end):
         raise typer.Exit(130)
+
+
+def own_config(dataset: str) -> str:
+    """The demo's run configuration for a data set, which it calls as its source does.
+
+    Raises:
+        AnceError: there is no such data set.
+    """
+    import yaml
+
+    from ance.data.open_source import open_source
+
+    values = yaml.safe_load(files("ance.cli").joinpath(CONFIG).read_text("utf-8"))
+    return yaml.safe_dump(values | {"dataset": open_source(dataset).name}, sort_keys=False)
 
 
 def show(report: dict[str, Any], folder: Path) -> None:

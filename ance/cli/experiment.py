@@ -1,12 +1,13 @@
 """One run from a data set to its scores on this machine: what `ance demo` and `ance reproduce` share."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ance.cli.run_scores import Candidates
     from ance.runtime.contracts import RunConfig
     from ance.runtime.store import Store
 
@@ -71,16 +72,19 @@ class Experiment:
         )
         return run_local(options, then_serve=then_serve, at_end=at_end)
 
-    def score(self, split: str, systems: Collection[str] = ()) -> dict[str, Any]:
-        """Score a split; TREC runs go to `folder`/runs. See `evaluate_run`."""
-        from ance.cli.evaluate import evaluate_run
+    def score(
+        self, splits: Sequence[str], systems: Collection[str] = (), candidates: "Candidates | None" = None
+    ) -> list[dict[str, Any]]:
+        """Score splits; TREC runs go to `folder`/runs. See `evaluate_splits`."""
+        from ance.cli.run_scores import evaluate_splits
 
-        return evaluate_run(self.store.url, self.run.run, split, trec=self.folder / "runs", systems=systems)
+        trec = self.folder / "runs"
+        return evaluate_splits(self.store.url, self.run.run, splits, trec=trec, systems=systems, candidates=candidates)
 
 
 def require_data(store: "Store", run: "RunConfig", spec: str) -> None:
     """Prepare the run's data set unless an earlier start did."""
-    from ance.cli.prepare import describe, prepare_dataset
+    from ance.cli.prepare import DEFAULT_MAX_TOKENS, describe, prepare_dataset
     from ance.runtime.layout import RunLayout, manifest_of
 
     prefix = RunLayout.dataset(run.dataset)
@@ -88,4 +92,7 @@ def require_data(store: "Store", run: "RunConfig", spec: str) -> None:
         print(f"{prefix} is prepared already")
         return
     print(f"preparing {prefix} from {spec}", flush=True)
-    print(describe(prepare_dataset(spec, store.url, run.model.name_or_path, name=run.dataset), run.dataset))
+    model = run.model
+    max_tokens = max(DEFAULT_MAX_TOKENS, model.max_passage_tokens * model.max_chunks)
+    report = prepare_dataset(spec, store.url, model.name_or_path, name=run.dataset, max_tokens=max_tokens)
+    print(describe(report, run.dataset))

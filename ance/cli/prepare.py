@@ -11,12 +11,16 @@ from ance.errors import AnceError
 if TYPE_CHECKING:
     from ance.data.prepare import PrepareReport
 
+DEFAULT_MAX_TOKENS = 512
+"""Longest text of most encoders."""
+
 
 def prepare(
     dataset: Annotated[
         str,
         typer.Option(
-            help="What to prepare: python-env[:passages=N,packages=a+b], beir:FOLDER or ir_datasets:ID.",
+            help="What to prepare: python-env[:passages=N,packages=a+b], beir:FOLDER, msmarco:FOLDER, dpr:FOLDER or "
+            "ir_datasets:ID[,SPLIT=PART...]; docs/data.md says more.",
             show_default=False,
         ),
     ],
@@ -28,7 +32,7 @@ def prepare(
         str, typer.Option(help="Model whose tokenizer is used: a Hugging Face id, a folder, or `minilm`.")
     ] = "minilm",
     name: Annotated[str | None, typer.Option(help="Name in the store; the source's own by default.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to keep of a text.")] = 512,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to keep of a text.")] = DEFAULT_MAX_TOKENS,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out and count bad records instead of stopping.")
     ] = False,
@@ -51,7 +55,7 @@ def prepare_dataset(
     model: str,
     *,
     name: str | None = None,
-    max_tokens: int = 512,
+    max_tokens: int = DEFAULT_MAX_TOKENS,
     skip_invalid: bool = False,
 ) -> "PrepareReport":
     """Prepare a data set and publish it, with progress on stderr.
@@ -140,6 +144,8 @@ def describe(report: "PrepareReport", name: str) -> str:
     for split in (key.removesuffix("_queries") for key in counts if key.endswith("_queries")):
         line = f"  {split}: {counts[f'{split}_queries']} queries, {counts[f'{split}_judgements']} judgements"
         without = counts[f"{split}_queries_without_positive"]
-        lines.append(line + (f", {without} queries without a positive" if without else ""))
+        given = counts.get(f"{split}_candidates", 0)
+        line += f", {without} queries without a positive" if without else ""
+        lines.append(line + (f", {given} candidates" if given else ""))
     lines += [f"  skipped {left.records}: {reason}, first {left.first}" for reason, left in report.invalid.items()]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ance.cli.recipes import Score
 
 SCORES = "scores.json"
+_VERDICTS = {True: "reproduced", False: "not reproduced", None: "no score is known"}
 
 
 def reproduce(
@@ -38,28 +39,31 @@ def reproduce(
         return
     recipe, text = read_recipe(name)
     print(f"{recipe.title}\n  source: {recipe.source}\n  downloads: {recipe.downloads or 'nothing'}", flush=True)
-    experiment = Experiment.create(folder or Path(Path(name).stem), text, name, recipe.spec)
+    experiment = Experiment.create(folder or Path(Path(name).stem), text, name, recipe.spec())
     if unknown := recipe.expected.keys() - experiment.splits():
         raise AnceError(f"{name}: data set {recipe.dataset} has no split {', '.join(sorted(unknown))}")
     if not experiment.train(inferencers):
         raise typer.Exit(130)
-    measured = {
-        split: experiment.score(split, systems=systems)["systems"] for split, systems in recipe.expected.items()
-    }
+    reports = experiment.score(list(recipe.expected), recipe.systems, recipe.candidates)
+    measured = {report["split"]: report["systems"] for report in reports}
     scores = compare(recipe, measured)
     record = {"recipe": name, "tolerance": recipe.tolerance, "scores": [score.model_dump() for score in scores]}
     (experiment.folder / SCORES).write_text(json.dumps(record, indent=1) + "\n")
     print(table(scores, recipe.tolerance))
-    if not all(score.reproduced for score in scores):
+    if any(score.reproduced is False for score in scores):
         raise typer.Exit(1)
 
 
 def table(scores: "list[Score]", tolerance: float) -> str:
     """Expected against measured, as aligned text."""
-    head = f"{'split':14} {'system':10} {'measure':10} {'expected':>9} {'measured':>9}"
+    head = f"{'split':14} {'system':12} {'measure':12} {'expected':>9} {'measured':>9}"
     rows = [
-        f"{score.split:14} {score.system:10} {score.measure:10} {score.expected:9.4f} {score.measured:9.4f}  "
-        f"{'reproduced' if score.reproduced else 'not reproduced'}"
+        f"{score.split:14} {score.system:12} {score.measure:12} {_expected(score):>9} {score.measured:9.4f}  "
+        f"{_VERDICTS[score.reproduced]}"
         for score in scores
     ]
     return "\n".join([head, *rows, f"tolerance {tolerance:g}"])
+
+
+def _expected(score: "Score") -> str:
+    return "-" if score.expected is None else f"{score.expected:.4f}"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from ance.data.answers import open_answers
+from ance.data.candidates import Candidates
 from ance.data.qrels import Qrels
 from ance.data.texts import Texts, token_dtype
 from ance.data.tokenizer import SpecialTokens
@@ -35,7 +36,8 @@ class DatasetMeta(BaseModel):
     """Content tokens a text was cut to."""
     splits: tuple[str, ...]
     counts: dict[str, int]
-    """`passages`, and `<split>_queries`, `<split>_judgements`, `<split>_queries_without_positive`."""
+    """`passages`, and `<split>_queries`, `<split>_judgements`, `<split>_queries_without_positive`; `<split>_candidates`
+    where the source gave some."""
     provenance: dict[str, Any] = {}
     """What the source says it was made from."""
 
@@ -109,6 +111,21 @@ class Dataset:
     def has_answers(self, split: str) -> bool:
         """Whether the queries of the split have answers."""
         return open_answers(self._split_folder("queries", split)) is not None
+
+    def candidates(self, split: str) -> Candidates:
+        """The passages that the data set came with for each row of `queries(split)`, to re-rank or as negatives.
+
+        Raises:
+            AnceError: it came with none.
+        """
+        candidates = Candidates.open(self._split_folder("candidates", split))
+        if candidates is None:
+            raise AnceError(f"data set '{self.name}', split '{split}': its source gave no candidates for its queries")
+        return candidates
+
+    def has_candidates(self, split: str) -> bool:
+        """Whether the data set came with candidates for the split."""
+        return Candidates.open(self._split_folder("candidates", split)) is not None
 
     def _split_folder(self, part: str, split: str) -> Path:
         if split not in self.splits:

@@ -10,6 +10,7 @@ import numpy as np
 from ance.data.invalid import InvalidTally
 from ance.data.qrels import Qrels
 from ance.data.records import Invalid, Judgement, Located, Reason
+from ance.data.references import References, named
 from ance.data.texts import Texts
 
 
@@ -21,7 +22,7 @@ class JudgedQueries:
         tally: is told of judgements that are left out.
     """
 
-    def __init__(self, passages: Texts, tally: InvalidTally) -> None:
+    def __init__(self, passages: References, tally: InvalidTally) -> None:
         self._passages = passages
         self._tally = tally
         self._numbers: dict[str, int] = {}
@@ -46,16 +47,16 @@ class JudgedQueries:
             AnceError: one is about an unknown passage or repeats an earlier one, and the tally does not leave
                 such out.
         """
-        rows = self._passages.rows_of([located.record.passage_id for located in batch])
+        rows = self._passages.rows([located.record.passage for located in batch])
         for row, (judgement, where) in zip(rows.tolist(), batch, strict=True):
-            query_id, passage_id, grade = judgement
+            query_id, passage, grade = judgement
             if row < 0:
-                detail = f"no passage of the corpus has the id '{passage_id}'"
+                detail = f"no passage of the corpus has the {named(passage)}"
                 self._tally.report(Invalid(Reason.UNKNOWN_PASSAGE, where, detail))
                 continue
             number = self._numbers.get(query_id, len(self._numbers))
             if (number, row) in self._judged:
-                detail = f"query '{query_id}' and passage '{passage_id}' are judged before"
+                detail = f"query '{query_id}' and the passage of {named(passage)} are judged before"
                 self._tally.report(Invalid(Reason.DUPLICATE_JUDGEMENT, where, detail))
                 continue
             if number == len(self._numbers):

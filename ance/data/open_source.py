@@ -3,9 +3,13 @@
 from pathlib import Path
 
 from ance.data.records import Source
+from ance.data.sources.naming import dataset_name
 from ance.errors import AnceError
 
-KINDS = "python-env, python-env:passages=8000,packages=a+b, beir:FOLDER or ir_datasets:ID"
+KINDS = (
+    "python-env, python-env:passages=8000,packages=a+b, beir:FOLDER, msmarco:FOLDER, dpr:FOLDER, ir_datasets:ID or "
+    "ir_datasets:ID,SPLIT=PART+PART,candidates=SPLIT+SPLIT"
+)
 
 
 def open_source(spec: str) -> Source:
@@ -21,11 +25,33 @@ def open_source(spec: str) -> Source:
         from ance.data.sources.beir import Beir
 
         return Beir(Path(rest))
-    if kind == "ir_datasets" and rest:
-        from ance.data.sources.irds import IrDatasets
+    if kind == "msmarco" and rest:
+        from ance.data.sources.marco import Marco
 
-        return IrDatasets(rest)
+        return Marco(Path(rest))
+    if kind == "dpr" and rest:
+        from ance.data.sources.dpr import Dpr
+
+        return Dpr(Path(rest))
+    if kind == "ir_datasets" and rest:
+        return _ir_datasets(spec, rest)
     raise AnceError(f"data set '{spec}': unknown, expected {KINDS}")
+
+
+def _ir_datasets(spec: str, rest: str) -> Source:
+    from ance.data.sources.irds import IrDatasets
+
+    dataset_id, *options = rest.split(",")
+    splits: dict[str, list[str]] = {}
+    for option in options:
+        split, _, parts = option.partition("=")
+        if split != dataset_name(split) or not all(parts.split("+")):
+            raise AnceError(
+                f"data set '{spec}': option '{option}' is not SPLIT=PART, SPLIT=PART+PART or candidates=SPLIT"
+            )
+        splits[split] = parts.split("+")
+    candidates = splits.pop("candidates", [])
+    return IrDatasets(dataset_id, splits, candidates)
 
 
 def _python_env(spec: str, options: str) -> Source:

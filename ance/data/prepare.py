@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ance.data.answers import write_answers
+from ance.data.candidates import GivenCandidates
 from ance.data.dataset import META, DatasetMeta
 from ance.data.invalid import InvalidCount, InvalidTally
 from ance.data.judged import JudgedQueries
 from ance.data.qrels import Qrels
 from ance.data.records import Invalid, Located, Passage, Source
+from ance.data.references import References
 from ance.data.texts import Texts, token_dtype
 from ance.data.texts_writer import TextsWriter
 from ance.data.tokenizer import Tokenizer
@@ -67,11 +69,14 @@ def prepare(
     preparation = _Preparation(tokenizer, folder, max_tokens, batch, InvalidTally(skip_invalid), progress or _silent)
     passages = preparation.passages(source)
     counts = {"passages": len(passages)}
+    corpus = References(passages)
     for split in source.splits():
-        qrels = preparation.split(source, split, passages)
+        qrels, candidates = preparation.split(source, split, corpus)
         counts[f"{split}_queries"] = qrels.queries
         counts[f"{split}_judgements"] = len(qrels.passages)
         counts[f"{split}_queries_without_positive"] = int((qrels.positive_counts() == 0).sum())
+        if candidates:
+            counts[f"{split}_candidates"] = candidates
     meta = DatasetMeta(
         name=source.name,
         tokenizer_sha256=tokenizer.sha256,
@@ -102,29 +107,50 @@ class _Preparation:
             raise AnceError(f"{source.name}: the corpus has no usable passage")
         return passages
 
-    def split(self, source: Source, split: str, passages: Texts) -> Qrels:
-        judged = JudgedQueries(passages, self.tally)
+    def split(self, source: Source, split: str, corpus: References) -> tuple[Qrels, int]:
+        """Write a split; its judgements, and how many candidates it has."""
+        judged = JudgedQueries(corpus, self.tally)
         for judgements in self._batches(self._usable(source.judgements(split))):
             judged.add(judgements)
-        answers: dict[str, tuple[str, ...]] = {}
-
-        def judged_queries() -> Iterator[Located[Passage]]:
-            for query, where in self._usable(source.queries(split)):
-                if query.id in judged:
-                    if query.answers:
-                        answers.setdefault(query.id, query.answers)
-                    yield Located(Passage(query.id, "", query.text), where)
-
-        queries = self._write(f"{split} queries", self.folder / "queries" / split, judged_queries())
-        if answers:
-            write_answers(self.folder / "queries" / split, queries.ids, answers)
+        queries = self._queries(source, split, judged)
         qrels = judged.qrels(queries)
         if not qrels.queries:
             raise AnceError(f"{source.name}: split '{split}' has no usable judged query; remove the split or mend it")
         folder = self.folder / "qrels" / split
         folder.mkdir(parents=True)
         qrels.save(folder)
-        return qrels
+        return qrels, self._candidates(source, split, queries, corpus)
+
+    def _candidates(self, source: Source, split: str, queries: Texts, corpus: References) -> int:
+        given = GivenCandidates(References(queries), corpus, self.tally)
+        for candidates in self._batches(self._usable(source.candidates(split))):
+            given.add(candidates)
+            self.progress(f"{split} candidates", len(given))
+        if len(given):
+            given.build(len(queries)).save(self.folder / "candidates" / split)
+        elif given.seen:
+            raise AnceError(
+                f"{source.name}: none of the {given.seen} candidates of split '{split}' is for one of its queries; "
+                "mend or remove their file"
+            )
+        return len(given)
+
+    def _queries(self, source: Source, split: str, judged: JudgedQueries) -> Texts:
+        """Write the queries of the split: all that are judged, or all where none is."""
+        answers: dict[str, tuple[str, ...]] = {}
+
+        def kept() -> Iterator[Located[Passage]]:
+            for query, where in self._usable(source.queries(split)):
+                if query.id in judged or not source.is_judged(split):
+                    if query.answers:
+                        answers.setdefault(query.id, query.answers)
+                    yield Located(Passage(query.id, "", query.text), where)
+
+        folder = self.folder / "queries" / split
+        queries = self._write(f"{split} queries", folder, kept())
+        if answers:
+            write_answers(folder, queries.ids, answers)
+        return queries
 
     def _write(self, what: str, folder: Path, texts: Iterable[Located[Passage]]) -> Texts:
         with TextsWriter(folder, self.tokenizer, self.max_tokens, self.tally) as writer:

@@ -57,6 +57,17 @@ class Ragged:
         """int64 [n]."""
         return np.diff(self.offsets)
 
+    def part(self, start: int, stop: int) -> Ragged:
+        """Arrays [start, stop), over the same values."""
+        return Ragged(self.flat, self.offsets[start : stop + 1])
+
+    def take(self, rows: NDArray[np.int64]) -> Ragged:
+        """Copies of any arrays, in their order."""
+        copies = [self[row] for row in rows.tolist()]
+        return Ragged(
+            np.concatenate([np.empty(0, self.flat.dtype), *copies]), np.cumsum([0, *map(len, copies)], dtype=np.int64)
+        )
+
 
 class RaggedWriter:
     """Writes the two files of a `Ragged`. Keeps 8 bytes an array in memory, whatever the arrays' lengths."""

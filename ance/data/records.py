@@ -29,12 +29,30 @@ class Query(NamedTuple):
     """What answers the query, where the source knows (open-domain question answering)."""
 
 
+class Wording(NamedTuple):
+    """Stands for a text where a file repeats what it says instead of naming its id."""
+
+    text: str
+    title: str = ""
+
+
+Reference = str | Wording
+"""A text by its id, or by what it says."""
+
+
 class Judgement(NamedTuple):
     """How relevant a passage is to a query. Grade 1 and above is relevant, 0 is judged as not relevant."""
 
     query_id: str
-    passage_id: str
+    passage: Reference
     grade: int
+
+
+class Candidate(NamedTuple):
+    """A passage that some system found for a query, relevant or not: to be re-ranked, or a negative to train on."""
+
+    query: Reference
+    passage: Reference
 
 
 class Located(NamedTuple, Generic[T]):
@@ -64,7 +82,7 @@ class Invalid(NamedTuple):
 
 
 class Source(Protocol):
-    """Where a data set comes from. Every iterator streams, and may be asked for again.
+    """Where a data set comes from; sources derive from it. Every iterator streams, and may be asked for again.
 
     A record that cannot be read is yielded as `Invalid`, so that the reader decides whether it stops there.
     """
@@ -84,7 +102,15 @@ class Source(Protocol):
         """The corpus."""
 
     def queries(self, split: str) -> Iterator[Located[Query] | Invalid]:
-        """At least the queries of the split; those without a judgement in the split are left out later."""
+        """At least the queries of the split; of a judged split, those without a judgement are left out later."""
 
     def judgements(self, split: str) -> Iterator[Located[Judgement] | Invalid]:
         """All judgements of the split."""
+
+    def is_judged(self, split: str) -> bool:
+        """Whether the split has judgements. One that has none is of queries with answers, all of which are kept."""
+        return True
+
+    def candidates(self, split: str) -> Iterator[Located[Candidate] | Invalid]:
+        """Passages that the source gives for the queries of the split, those of a query best first; often none."""
+        return iter(())

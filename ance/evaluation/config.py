@@ -1,5 +1,7 @@
 """Settings of evaluation during a run."""
 
+from typing import Literal
+
 from pydantic import PositiveInt
 
 from ance.config import Section
@@ -12,3 +14,5 @@ class EvaluationConfig(Section):
     """Passages ranked for each query, at least the deepest cutoff of the measures."""
     max_dev_queries: PositiveInt | None = None
     """Score only the first N dev queries (None: all)."""
+    best_by: Literal["RR@10", "nDCG@10", "R@100", "R@1000"] = "RR@10"
+    """The measure by which one version is better than another: it names the best, and early stopping watches it."""

@@ -65,7 +65,7 @@ def per_query(
     judged = judged_passages(qrels, ids)
     by_cutoff = defaultdict(list)
     for name in measures:
-        parsed = _parse(name)
+        parsed = parse_measure(name)
         by_cutoff[parsed["cutoff"]].append((name, parsed))
     values = {name: np.full(len(ids), np.nan) for name in measures}
     for cutoff, group in by_cutoff.items():
@@ -76,7 +76,12 @@ def per_query(
     return values
 
 
-def _parse(name: str) -> ir_measures.Measure:
+def parse_measure(name: str) -> ir_measures.Measure:
+    """A measure by its name.
+
+    Raises:
+        AnceError: it is not of the `FAMILIES`, or has no cutoff.
+    """
     wanted = f"use one of {', '.join(FAMILIES)} with a cutoff, as in nDCG@10"
     try:
         parsed = ir_measures.parse_measure(name)

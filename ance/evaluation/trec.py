@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ance.data.dataset import Dataset
 from ance.data.qrels import Qrels
 from ance.errors import AnceError
+from ance.evaluation.ranking import Ranking
 
 WHITE_SPACE = re.compile(r"\s")
 
@@ -72,6 +74,16 @@ def write_qrels(path: Path, query_ids: Sequence[str], passage_ids: Sequence[str]
                 yield f"{query} 0 {names[passage]} {grade}\n"
 
     _write(path, lines())
+
+
+def write_split(folder: Path, run: str, dataset: Dataset, split: str, rankings: Mapping[str, Ranking]) -> None:
+    """Write the qrels of a split, `SPLIT.qrels`, and each system's ranking, `SYSTEM.SPLIT.run`, tagged RUN-SYSTEM."""
+    folder.mkdir(parents=True, exist_ok=True)
+    query_ids, passage_ids = dataset.queries(split).ids, dataset.passages.ids
+    write_qrels(folder / f"{split}.qrels", query_ids, passage_ids, dataset.qrels(split))
+    for system, ranking in rankings.items():
+        path = folder / f"{system}.{split}.run"
+        write_run(path, query_ids, passage_ids, ranking.ids, ranking.scores, f"{run}-{system}")
 
 
 def field(text_id: str) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ance.cli.demo import own_config
 from ance.cli.report import history
 from ance.cli.stack import free_port
+from ance.runtime.contracts import RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
 from tests.cli.conftest import Ance, Salad
@@ -26,6 +28,10 @@ def finished(salad: Salad, tmp_path: Path) -> Path:
     report = {**scores, **history(store, RunLayout("tiny")), "seconds": 12.0}
     (folder / "report.json").write_text(json.dumps(report))
     return folder
+
+
+def test_the_run_calls_its_data_set_as_the_source_does(salad: Salad) -> None:
+    assert RunConfig.parse(own_config(f"beir:{salad.beir}"), "demo.yaml").dataset == salad.beir.name
 
 
 def test_a_taken_port_ends_it_before_any_work(ance: Ance, tmp_path: Path) -> None:

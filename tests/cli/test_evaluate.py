@@ -1,6 +1,11 @@
 """The table of scores."""
 
 from ance.cli.evaluate import table
+from ance.cli.run_scores import evaluate_splits
+from ance.runtime.artifacts import published
+from ance.runtime.store import Store
+from tests.cli.conftest import Salad
+from tests.cli.test_export import publish_run
 
 SYSTEMS = {
     "bm25": {"RR@10": 0.5, "nDCG@10": 0.51, "R@100": 0.9, "R@1000": 1.0},
@@ -17,3 +22,13 @@ def test_every_system_is_a_row_under_the_measures() -> None:
         ["ance", "0.6124", "0.6200", "0.9500", "1.0000"],
     ]
     assert len({len(row) for row in (head, *rows)}) == 1
+
+
+def test_the_version_that_is_best_on_dev_can_stand_for_the_run(salad: Salad) -> None:
+    layout, store = publish_run(salad, "scored-best", 5, 45), Store.open(salad.store)
+    best = published(store, layout.checkpoint(5))
+    assert best is not None
+    store.move_pointer(layout.pointer("best"), best)
+    for choice, systems in ((False, ["ance"]), (True, [])):  # the best was published during the warm-up
+        (report,) = evaluate_splits(salad.store, "scored-best", ["test"], systems=("ance",), best=choice, threads=1)
+        assert list(report["systems"]) == systems

@@ -26,6 +26,7 @@ def probed(salad: Salad, request: pytest.FixtureRequest) -> tuple[str, RunLayout
     """A run with one checkpoint, the encoder as it is, at step 20."""
     name = request.node.name[:60].replace("[", "-").rstrip("]")
     values, store, layout = config(salad.encoder, run=name), Store.open(salad.store), RunLayout(name)
+    values["model"] |= getattr(request, "param", {})
     store.write(layout.run_yaml, json.dumps(values).encode())
     folder = salad.folder / "checkpoints" / name
     BiEncoder.start(RunConfig.model_validate(values).model).save(folder)
@@ -58,6 +59,27 @@ def test_every_kind_of_negative_is_measured_and_kept_in_the_run(
     assert report["kinds"]["ance"]["loss"] > report["kinds"]["random"]["loss"]
     assert -1 <= report["rank_correlation"] <= 1
     assert json.loads(Store.open(salad.store).read(layout.probe)) == report
+
+
+@pytest.mark.parametrize(
+    "probed",
+    [
+        {"max_passage_tokens": 5, "max_chunks": 4},
+        {"shared": False},
+        {"max_passage_tokens": 5, "max_chunks": 2, "shared": False},
+    ],
+    indirect=True,
+    ids=["chunks", "towers", "both"],
+)
+def test_chunks_and_towers_are_probed_by_their_own_scores(
+    ance: Ance, salad: Salad, probed: tuple[str, RunLayout]
+) -> None:
+    ended = ance("probe", "--store", salad.store, "--run", probed[0], "--queries", "12", "--json")
+    assert ended.status == 0, ended.err
+    kinds = json.loads(ended.out)["kinds"]
+    assert kinds["ance"]["overlap"] == 1
+    assert kinds["ance"]["loss"] > kinds["random"]["loss"]
+    assert all(0 < values["gradient_norm"] < 1e3 for values in kinds.values())
 
 
 def test_the_same_seed_gives_the_same_table_and_another_one_another(
@@ -104,17 +126,18 @@ def test_in_batch_is_the_hardest_of_a_batch_that_is_no_positive() -> None:
     queries = np.eye(4, dtype=np.float32)
     # By query: its own positive scores 9, the passage that is hardest for it follows.
     positives = np.array([[9, 5, 3, 1], [7, 9, 2, 8], [1, 9, 9, 2], [2, 6, 1, 9]], np.float32)
-    whole = hardest_in_batch(queries, positives, drawn, 4, np.random.default_rng(0))
+    scores = queries @ positives.T
+    whole = hardest_in_batch(scores, drawn, 4, np.random.default_rng(0))
     assert whole.tolist() == [11, 13, 10, 11]
     with pytest.raises(AnceError, match="more --queries"):
-        hardest_in_batch(queries[1:3], positives[1:3], drawn_part(drawn, slice(1, 3)), 2, np.random.default_rng(0))
+        hardest_in_batch(scores[1:3, 1:3], drawn_part(drawn, slice(1, 3)), 2, np.random.default_rng(0))
 
 
 def test_a_batch_holds_no_more_queries_than_it_should() -> None:
     rows = np.arange(64)
     drawn = ProbedQueries(rows, rows, rows[:, None])
-    queries, positives = np.ones((64, 1), np.float32), np.arange(64, dtype=np.float32)[:, None]
-    hardest = hardest_in_batch(queries, positives, drawn, 8, np.random.default_rng(0))
+    scores = np.tile(np.arange(64, dtype=np.float32), (64, 1))
+    hardest = hardest_in_batch(scores, drawn, 8, np.random.default_rng(0))
     assert len(set(hardest)) == 16  # in each of 8 batches the best, and for itself the second best
 
 

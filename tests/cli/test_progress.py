@@ -79,6 +79,14 @@ def test_without_search_the_panel_does_not_mention_it() -> None:
     assert "search" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_run_that_ends_early_says_why() -> None:
+    status = far_along()
+    status.stopping = True
+    assert line(status).startswith("ANCE (ends early, no gain on dev) · step 123456/1000000")
+    assert "ends in" not in line(status)
+    assert "ends early, no gain on dev" in rendered(status)
+
+
 def test_the_line_has_every_figure() -> None:
     assert line(far_along()) == (
         "ANCE (waiting for negatives) · step 123456/1000000 · loss 0.123 · async gap 12345 steps, 54321 s · "

@@ -29,9 +29,11 @@ def test_the_trainer_tells_stage_step_loss_and_async_gap() -> None:
     metrics.async_gap_steps.set(7)
     metrics.async_gap_seconds.set(2.5)
     metrics.waiting.set(1)
+    metrics.stopping.set(1)
     status.update(said(metrics.registry), NOTHING, NOTHING)
     assert (status.stage, status.step, status.total_steps, status.loss) == ("ANCE", 30, 80, 0.7)
     assert (status.async_gap, status.async_gap_seconds, status.waiting) == (7, 2.5, True)
+    assert status.stopping
 
 
 def test_a_trainer_that_is_gone_or_just_started_again_keeps_the_step() -> None:

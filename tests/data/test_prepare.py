@@ -215,3 +215,22 @@ def test_answers_lie_beside_the_queries_of_their_split(write_beir: WriteBeir, to
     assert list(dataset.answers("train")) == [[], ["the dog", "K\u00f6ter"]]
     with pytest.raises(AnceError, match="split 'test': its queries have no answers"):
         dataset.answers("test")
+
+
+class Answered(Beir):
+    """Its test split is of questions and answers only."""
+
+    def is_judged(self, split: str) -> bool:
+        return split != "test"
+
+
+def test_a_split_that_is_not_judged_keeps_its_queries(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
+    folder = write_beir(qrels={"train": ("q1\tp1\t1",), "test": ()})
+    (folder / "answers.jsonl").write_text('{"_id": "q2", "answers": ["the dog"]}')
+    report = prepare(Answered(folder), tokenizer, folder.parent / "out")
+    dataset = Dataset.open(folder.parent / "out")
+    assert list(dataset.queries("test").ids) == ["q1", "q2", "q3"]
+    assert list(dataset.answers("test")) == [[], ["the dog"], []]
+    assert report.counts["test_queries_without_positive"] == 3
+    with pytest.raises(AnceError, match="split 'test' has no usable judged query"):
+        prepare(Beir(folder), tokenizer, folder.parent / "again")

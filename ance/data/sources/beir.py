@@ -7,13 +7,12 @@ answering it may have `answers.jsonl`, too: {"_id": query id, "answers": [text, 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ance.data.records import Invalid, Judgement, Located, Passage, Query, Reason
-from ance.data.sources.lines import read_lines
+from ance.data.records import Invalid, Judgement, Located, Passage, Query, Reason, Source
+from ance.data.sources.lines import grade, read_records
 from ance.data.sources.naming import dataset_name
 from ance.errors import AnceError
 
@@ -22,10 +21,9 @@ LAYOUT = "expected corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
 ANSWERS = "answers.jsonl"
 QRELS_HEADER = ("query-id", "corpus-id", "score")
 USUAL_SPLITS = ("train", "dev", "test")
-GRADE = re.compile(r"[+-]?[0-9]{1,9}")
 
 
-class Beir:
+class Beir(Source):
     """A `Source` of a BEIR folder. Every file of `qrels` is a split.
 
     Raises:
@@ -82,21 +80,14 @@ class Beir:
             columns, where = record
             if columns == QRELS_HEADER and where == f"{name}:1":
                 continue
-            query_id, passage_id, grade = columns
-            if GRADE.fullmatch(grade):
-                yield Located(Judgement(query_id, passage_id, int(grade)), where)
-            else:
-                yield Invalid(Reason.MALFORMED, where, f"score '{grade}' is not an integer")
+            query_id, passage_id, score = columns
+            try:
+                yield Located(Judgement(query_id, passage_id, grade(score, "score")), where)
+            except ValueError as error:
+                yield Invalid(Reason.MALFORMED, where, str(error))
 
     def _read(self, name: str, parse: Callable[[str], T]) -> Iterator[Located[T] | Invalid]:
-        for line in read_lines(self._folder / name, name):
-            if isinstance(line, Invalid):
-                yield line
-                continue
-            try:
-                yield Located(parse(line.record), line.where)
-            except ValueError as error:
-                yield Invalid(Reason.MALFORMED, line.where, str(error))
+        return read_records(self._folder / name, name, parse)
 
 
 def _usual_order(split: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple
 
-from ance.data.records import Judgement, Located, Passage, Query
+from ance.data.records import Judgement, Located, Passage, Query, Source
 from ance.data.sources.python_definitions import find_definitions
 from ance.data.sources.python_modules import Module, Package, installed_packages
 from ance.errors import AnceError
@@ -25,7 +25,7 @@ class _Pair(NamedTuple):
     query: str
 
 
-class PythonEnv:
+class PythonEnv(Source):
     """A `Source` of the functions and classes of the installed packages and the standard library.
 
     The corpus is the same for the same installed packages. Modules are taken in the order of a hash of their

@@ -14,6 +14,8 @@ NORMS, BOUNDS = "gradient_norms", "instance_gradient_norm_bounds"
 KINDS = {"ance": "ANCE", "bm25": "BM25", "in_batch": "in-batch", "random": "random"}
 """Kinds of negatives, the hardest first."""
 DEPTHS = ("embeddings", "bottom", "middle", "top", "head")
+TOWERS = ("", "passage.", "query.")
+"""What the groups of a tower begin with; nothing where queries and passages share one."""
 
 
 def convergence_section(steps: Sequence[Mapping[str, Any]], command: str) -> Section:
@@ -27,7 +29,8 @@ def convergence_section(steps: Sequence[Mapping[str, Any]], command: str) -> Sec
     if not steps:
         return Section("convergence", title, (Missing("No training step is recorded yet.", command),))
     parts = [Figure("loss", _loss_caption(steps), lambda theme: _loss(theme, steps))]
-    groups = [group for group in (*DEPTHS, GLOBAL) if len(measured(steps, NORMS, group)[0])]
+    known = (*(tower + depth for tower in TOWERS for depth in DEPTHS), GLOBAL)
+    groups = [group for group in known if len(measured(steps, NORMS, group)[0])]
     if groups:
         parts.append(Figure("gradient-norms", _norm_caption(steps), lambda theme: _norms(theme, steps, groups)))
     kinds = [kind for kind in KINDS if len(measured(steps, BOUNDS, kind)[0])]
@@ -75,7 +78,12 @@ def _norms(theme: Theme, steps: Sequence[Mapping[str, Any]], groups: Sequence[st
         GLOBAL: (theme.ink, "solid"),
     }
     traces = [
-        _measured_line("all layers" if group == GLOBAL else group, measured(steps, NORMS, group), *styles[group])
+        _measured_line(
+            "all layers" if group == GLOBAL else group.replace(".", ": "),
+            measured(steps, NORMS, group),
+            *styles[group.rpartition(".")[2]],
+            width=1 if group.startswith("query.") else 2,
+        )
         for group in groups
     ]
     y = logarithmic("gradient norm (log)")
@@ -94,9 +102,9 @@ def _bounds(theme: Theme, steps: Sequence[Mapping[str, Any]], kinds: Sequence[st
     return chart(theme, traces, titled("step"), y, **stage_change(theme, steps))
 
 
-def _measured_line(name: str, points: tuple[Floats, Floats], colour: str, dash: str) -> Spec:
+def _measured_line(name: str, points: tuple[Floats, Floats], colour: str, dash: str, width: int = 2) -> Spec:
     x, y = points
-    return line(name, x, smoothed(y, window_of(len(y))), colour, line={"dash": dash})
+    return line(name, x, smoothed(y, window_of(len(y))), colour, line={"dash": dash, "width": width})
 
 
 def _loss_caption(steps: Sequence[Mapping[str, Any]]) -> str:

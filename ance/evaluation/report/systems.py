@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ance.evaluation.measures import DIAGNOSTICS
 from ance.evaluation.report.charts import chart, titled
 from ance.evaluation.report.section import Figure, Missing, Section, Spec, Table
 from ance.evaluation.report.theme import Theme
@@ -22,18 +23,18 @@ def systems_section(scores: Mapping[str, Any] | None, command: str) -> Section:
     if not scores or not scores["systems"]:
         return Section("systems", title, (Missing("No system of this run is scored yet.", command),))
     systems: dict[str, dict[str, float]] = scores["systems"]
-    measures = tuple(next(iter(systems.values())))
+    measures = tuple(name for name in next(iter(systems.values())) if name not in DIAGNOSTICS)
     rows = tuple(
         (NAMES.get(system, system), *(f"{values[measure]:.3f}" for measure in measures))
         for system, values in systems.items()
     )
     split = f"{scores['queries']:,} {scores['split']} queries of {scores['dataset']}"
-    parts = (
-        Table(f"Every measure on {split}; higher is better.", ("system", *measures), rows),
-        Figure("systems", _caption(systems, split), lambda theme: _bars(theme, systems)),
-    )
+    table = Table(f"Every measure on {split}; higher is better.", ("system", *measures), rows)
+    bars: tuple[Figure, ...] = ()
+    if FIRST in measures:  # not on a split that has answers only
+        bars = (Figure("systems", _caption(systems, split), lambda theme: _bars(theme, systems)),)
     note = "Every system ranks the whole corpus: dense ones by exact inner product, BM25 with k1 = 0.9 and b = 0.4."
-    return Section("systems", title, parts, note)
+    return Section("systems", title, (table, *bars), note)
 
 
 def _caption(systems: Mapping[str, Mapping[str, float]], split: str) -> str:

@@ -4,9 +4,20 @@ from typing import Any, NamedTuple
 import ir_datasets
 import pytest
 from ir_datasets.datasets.base import Dataset
-from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, GenericDoc, GenericQuery, TrecQrel
+from ir_datasets.formats import (
+    BaseDocPairs,
+    BaseDocs,
+    BaseQrels,
+    BaseQueries,
+    BaseScoredDocs,
+    GenericDoc,
+    GenericDocPair,
+    GenericQuery,
+    GenericScoredDoc,
+    TrecQrel,
+)
 
-from ance.data.records import Judgement, Located, Passage, Query
+from ance.data.records import Candidate, Judgement, Located, Passage, Query
 from ance.data.sources.irds import IrDatasets
 from ance.errors import AnceError
 
@@ -128,3 +139,58 @@ def test_a_failed_download_is_an_error_that_names_the_data_set(register: Registe
 
 def test_the_catalogue_knows_the_splits_of_scifact() -> None:
     assert IrDatasets("beir/scifact").splits() == ("train", "test")
+
+
+def test_chosen_parts_are_splits_and_those_of_a_joined_one_have_their_names_before_the_ids(register: Register) -> None:
+    register({"zoo/cats/train": judged(), "zoo/dogs/train": judged(), "zoo/dogs/dev": judged()})
+    source = IrDatasets("zoo", {"train": ["cats/train", "dogs/train"], "dev": ["dogs/dev"]})
+    assert source.splits() == ("train", "dev")
+    assert [query.record.id for query in source.queries("train")] == ["cats/train:q1", "dogs/train:q1"]
+    assert [one.record.query_id for one in source.judgements("train")] == ["cats/train:q1", "dogs/train:q1"]
+    assert [query.record.id for query in source.queries("dev")] == ["q1"]
+
+
+def test_a_part_that_is_not_there_or_has_another_corpus_is_an_error(register: Register) -> None:
+    register({"zoo/cats": judged(), "zoo/dogs": judged(Docs())})
+    with pytest.raises(AnceError, match="ir_datasets:zoo/birds: no such id with documents, queries and judgements"):
+        IrDatasets("zoo", {"train": ["birds"]})
+    with pytest.raises(AnceError, match="a group of data sets"):
+        IrDatasets("zoo", {"train": ["cats"], "dev": ["dogs"]})
+    with pytest.raises(AnceError, match="candidates of 'test', which is none of its splits"):
+        IrDatasets("zoo", {"train": ["cats"]}, ["test"])
+
+
+class ScoredDocs(BaseScoredDocs):
+    def scoreddocs_iter(self) -> Iterator[GenericScoredDoc]:
+        yield GenericScoredDoc("q1", "p2", 7.0)
+
+
+class DocPairs(BaseDocPairs):
+    def docpairs_iter(self) -> Iterator[GenericDocPair]:
+        yield GenericDocPair("q1", "p1", "p3")
+
+
+def test_candidates_are_the_negatives_of_pairs_or_else_scored_documents_of_the_splits_that_ask(
+    register: Register,
+) -> None:
+    train = Dataset(CATS, Queries(), Qrels(), ScoredDocs(), DocPairs())
+    register({"pets/train": train, "pets/dev": Dataset(CATS, Queries(), Qrels(), ScoredDocs()), "pets/test": judged()})
+    parts = {"train": ["train"], "dev": ["dev"], "test": ["test"]}
+    source = IrDatasets("pets", parts, ["train", "dev", "test"])
+    assert [one.record for one in source.candidates("train")] == [Candidate("q1", "p3")]
+    assert list(source.candidates("dev")) == [Located(Candidate("q1", "p2"), "ir_datasets:pets/dev scoreddocs 1")]
+    with pytest.raises(AnceError, match="ir_datasets:pets/test: has no candidates"):
+        list(source.candidates("test"))
+    assert list(IrDatasets("pets", parts).candidates("dev")) == []
+
+
+class UrlDoc(NamedTuple):
+    doc_id: str
+    url: str
+    title: str
+    body: str
+
+
+def test_the_url_of_a_document_is_part_of_its_text(register: Register) -> None:
+    register({"web": judged(Docs(UrlDoc("D1", "http://a", "Cats", "The cat sat")))})
+    assert next(iter(IrDatasets("web").passages())).record == Passage("D1", "Cats", "http://a The cat sat")

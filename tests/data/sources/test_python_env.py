@@ -71,7 +71,7 @@ def test_a_pair_is_a_query_with_one_positive_in_the_same_split(install: Install,
         queries = {located.record.id: located.record.text for located in source.queries(split)}
         for judgement, _ in source.judgements(split):
             assert queries.pop(judgement.query_id).startswith("Return the number x")
-            found.add(judgement.passage_id)
+            found.add(judgement.passage)
         assert queries == {}
     assert found == passages.keys()
 
@@ -81,7 +81,7 @@ def test_a_module_is_in_one_split_only(install: Install, site: Path) -> None:
     install("big", modules)
     source = PythonEnv(search_path=[str(site)])
     splits = {
-        split: {judgement.passage_id.rsplit(".", 1)[0] for judgement, _ in source.judgements(split)}
+        split: {judgement.passage.rsplit(".", 1)[0] for judgement, _ in source.judgements(split)}
         for split in source.splits()
     }
     assert set(splits) == {"train", "dev", "test"}

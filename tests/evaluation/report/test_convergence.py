@@ -56,3 +56,14 @@ def test_a_run_of_one_stage_has_no_such_line(stage: str) -> None:
 
 def test_without_steps_it_says_what_to_run() -> None:
     assert [part.command for part in missing(convergence_section([], "ance up"))] == ["ance up"]
+
+
+def test_two_towers_have_lines_of_their_own() -> None:
+    steps = step_records()
+    for step in steps:
+        norms = step["gradient_norms"]
+        step["gradient_norms"] = {"query.top": 1.0, "passage.top": norms["top"], "global": norms["global"]}
+    norms = traces(figures(convergence_section(steps, ""))["gradient-norms"])
+    assert list(norms) == ["passage: top", "query: top", "all layers"]
+    styles = [(trace["line"]["color"], trace["line"]["dash"], trace["line"]["width"]) for trace in norms.values()]
+    assert len(set(styles)) == 3

@@ -35,3 +35,18 @@ def test_without_scores_it_says_what_to_run() -> None:
     section = systems_section(None, "ance eval --run tiny")
     assert [part.command for part in missing(section)] == ["ance eval --run tiny"]
     assert not figures(section)
+
+
+def test_what_says_nothing_about_quality_is_no_column() -> None:
+    measured = scores()
+    for name, values in measured["systems"].items():
+        values |= {"hole@10": 0.2, "Judged@10": 0.8} | ({} if name == "bm25" else {"overlap@100": 0.5})
+    (table,) = tables(systems_section(measured, ""))
+    assert table.head == ("system", "RR@10", "R@100")
+
+
+def test_a_split_that_has_answers_only_gets_a_table_of_coverage() -> None:
+    measured = scores() | {"systems": {"bm25": {"Coverage@20": 0.5}, "ance": {"Coverage@20": 0.75}}}
+    section = systems_section(measured, "")
+    (table,) = tables(section)
+    assert table.rows[1] == ("ANCE", "0.750") and not figures(section)

@@ -1,0 +1,205 @@
+"""All systems of a run on some splits of its data set: what `ance eval`, `report` and `reproduce` print."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ance.errors import AnceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ance.data.dataset import Dataset
+    from ance.evaluation.ranking import Ranking
+    from ance.model.cross_encoder import CrossEncoder
+    from ance.runtime.contracts import RunConfig
+    from ance.runtime.layout import RunLayout
+    from ance.runtime.store import Store
+
+    Rankings = dict[str, dict[str, Ranking]]
+    """Split -> system -> ranking."""
+
+BM25 = "bm25"
+RERANKED = "bm25+rerank"
+
+
+class Candidates(StrEnum):
+    """What models re-rank besides the whole corpus."""
+
+    BM25 = "bm25"
+    """BM25's first passages, as many as are ranked."""
+    GIVEN = "given"
+    """Those that the data set came with, such as MS MARCO's top 1000."""
+
+
+class _Run(NamedTuple):
+    """What is scored."""
+
+    store: "Store"
+    layout: "RunLayout"
+    config: "RunConfig"
+    dataset: "Dataset"
+    best: bool
+    """Whether `ance` is the version that is best on the dev split, and not the newest checkpoint."""
+
+
+def evaluate_splits(
+    store_url: str,
+    run: str,
+    splits: Sequence[str],
+    *,
+    trec: Path | None = None,
+    rerank_depth: int = 0,
+    candidates: Candidates | None = None,
+    against: str | None = None,
+    best: bool = False,
+    systems: Collection[str] = (),
+    threads: int | None = None,
+) -> list[dict[str, Any]]:
+    """Measure every system of a run on some splits. The corpus is encoded once a model.
+
+    Args:
+        store_url: holds the run.
+        run: its id.
+        splits: of the run's data set.
+        trec: folder for a TREC run of each system, and the qrels.
+        rerank_depth: passages of BM25 that the run's reranker ranks again (0: it is left out).
+        candidates: what each model also re-ranks, besides ranking the whole corpus.
+        against: the system that each other one is compared with.
+        best: let ance be the version that is best on the dev split, in place of the run's newest checkpoint.
+        systems: score only these (empty: all).
+        threads: CPU threads (None: all).
+
+    Returns:
+        For each split {"dataset", "split", "queries", "systems": {name: {measure: value}}} with the systems bm25,
+        start, warmup and ance; ance is the run's newest checkpoint. With `rerank_depth` also bm25+rerank, with
+        `candidates` also e.g. bm25+ance. The measures are those of `ance.evaluation.scores`. With `against` also
+        {"against": {"system", "compared": {name: {measure: {"difference", "p", ...}}}}}.
+
+    Raises:
+        AnceError: no such run, data set or split, or the run has no checkpoint or no reranker yet, or the data set
+            came with no candidates.
+    """
+    from ance.data.dataset import Dataset
+    from ance.evaluation.trec import write_split
+    from ance.runtime.artifacts import fetch
+    from ance.runtime.layout import RunLayout
+    from ance.runtime.process import limit_threads
+    from ance.runtime.run import read_config
+    from ance.runtime.settings import DEFAULT_CACHE
+    from ance.runtime.store import Store
+
+    limit_threads(threads)
+    store, layout = Store.open(store_url), RunLayout(run)
+    config = read_config(store, layout)
+    dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), DEFAULT_CACHE))
+    scored = _Run(store, layout, config, dataset, best)
+    for split in splits:
+        scored.dataset.queries(split)  # names a split that is not there, before any work
+    rankings = _rank_sparsely(scored, splits, systems, candidates, rerank_depth)
+    _rank_densely(scored, rankings, systems, candidates)
+    if trec is not None:
+        for split, of_split in rankings.items():
+            write_split(trec, run, dataset, split, of_split)
+    return [_report(scored, split, of_split, against) for split, of_split in rankings.items()]
+
+
+def _rank_sparsely(
+    run: _Run, splits: Sequence[str], systems: Collection[str], candidates: Candidates | None, rerank_depth: int
+) -> "Rankings":
+    """BM25 and the run's reranker on top of it, as far as they are asked for."""
+    from ance.evaluation.systems import rank_bm25_splits, rerank
+
+    if systems and BM25 not in systems and candidates is not Candidates.BM25 and not rerank_depth:
+        return {split: {} for split in splits}
+    found = rank_bm25_splits(run.dataset, splits, run.config.evaluation.depth)
+    rankings = {split: {BM25: ranking} for split, ranking in found.items()}
+    if rerank_depth:
+        model = _reranker(run)
+        for split, of_split in rankings.items():
+            of_split[RERANKED] = rerank(model, of_split[BM25], run.dataset, split, rerank_depth)
+    return rankings
+
+
+def _rank_densely(run: _Run, rankings: "Rankings", systems: Collection[str], candidates: Candidates | None) -> None:
+    """Add what the checkpoints of the run make of the corpus, and of the candidates."""
+    from ance.evaluation.systems import rank_dense_splits
+    from ance.model.encoding import TextEncoder
+    from ance.runtime.artifacts import fetch
+    from ance.runtime.settings import DEFAULT_CACHE
+
+    config = run.config
+    given = _candidates(run.dataset, rankings, candidates)
+    for name, step in _steps(config, _last_step(run)).items():
+        if systems and name not in systems:
+            continue
+        folder = fetch(run.store, run.layout.checkpoint(step), DEFAULT_CACHE)
+        encoder = TextEncoder.load(folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget)
+        found = rank_dense_splits(encoder, config.model, run.dataset, list(rankings), config.evaluation.depth, given)
+        for split, dense in found.items():
+            rankings[split][name] = dense.full
+            if dense.reranked is not None:
+                rankings[split][f"{candidates}+{name}"] = dense.reranked
+
+
+def _report(run: _Run, split: str, rankings: "Mapping[str, Ranking]", baseline: str | None) -> dict[str, Any]:
+    from ance.evaluation.scores import against, score
+
+    report: dict[str, Any] = {
+        "dataset": run.config.dataset,
+        "split": split,
+        "queries": len(run.dataset.queries(split)),
+        "systems": score(run.dataset, split, rankings),
+    }
+    if baseline is not None:
+        compared = against(run.dataset, split, rankings, baseline)
+        report["against"] = {
+            "system": baseline,
+            "compared": {name: {each: asdict(one) for each, one in of.items()} for name, of in compared.items()},
+        }
+    return report
+
+
+def _candidates(dataset: "Dataset", rankings: "Rankings", kind: Candidates | None) -> "dict[str, NDArray[np.int64]]":
+    """Split -> passage rows to re-rank for each query."""
+    if kind is None:
+        return {}
+    if kind is Candidates.BM25:
+        return {split: of[BM25].ids for split, of in rankings.items()}
+    return {split: dataset.candidates(split).padded() for split in rankings}
+
+
+def _reranker(run: _Run) -> "CrossEncoder":
+    from ance.model.cross_encoder import CrossEncoder
+    from ance.runtime.artifacts import fetch
+    from ance.runtime.settings import DEFAULT_CACHE
+
+    reranker = run.store.read_pointer(run.layout.pointer("reranker"))
+    if reranker is None:
+        raise AnceError(f"run '{run.layout.run}' has no reranker yet: make one with `ance reranker train`")
+    return CrossEncoder.load(fetch(run.store, reranker, DEFAULT_CACHE))
+
+
+def _last_step(run: _Run) -> int:
+    """The checkpoint that is scored as the end of training."""
+    from ance.runtime.run_history import best_step
+
+    if run.best:
+        return best_step(run.store, run.layout)
+    newest = run.store.read_pointer(run.layout.pointer("checkpoint"))
+    if newest is None:
+        raise AnceError(f"run '{run.layout.run}' has no checkpoint yet: nothing to score")
+    return newest.step
+
+
+def _steps(config: "RunConfig", last: int) -> dict[str, int]:
+    """Checkpoints to score by system. A system whose training has not ended is left out."""
+    steps = {"start": 0}
+    if last >= config.training.warmup.steps:
+        steps["warmup"] = config.training.warmup.steps
+    if last > config.training.warmup.steps:
+        steps["ance"] = last
+    return steps

@@ -1,0 +1,8 @@
+"""Names of what is measured."""
+
+MEASURES = ("RR@10", "AP@10", "nDCG@10", "R@100", "R@1000")
+"""Of queries with a relevant passage, named as ir-measures names them; AP@10 averaged is MAP@10."""
+
+JUDGED, HOLES, OVERLAP = "Judged@10", "hole@10", "overlap@100"
+DIAGNOSTICS = (JUDGED, HOLES, OVERLAP)
+"""They say how far the measures can be trusted, not how good a ranking is."""
