@@ -1,0 +1,213 @@
+"""Trains variants from one warm-up in this process, and scores them: the science of a run without its services."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from ance.data.answer_match import AnswerMatcher
+from ance.data.dataset import Dataset
+from ance.evaluation.coverage import coverage
+from ance.evaluation.metrics import measure
+from ance.evaluation.ranking import Ranking
+from ance.evaluation.systems import rank_bm25_splits, rank_dense_splits, stream_corpus
+from ance.model.bi_encoder import BiEncoder
+from ance.model.chunks import Chunking
+from ance.model.encoding import TextEncoder
+from ance.negatives.mined import MinedNegatives, mine, ranking_depth
+from ance.negatives.mixing import Pool
+from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
+from ance.retrieval.topk import StreamingTopK
+from ance.runtime.contracts import RunConfig
+from ance.training.batches import TrainingBatches
+from ance.training.bm25_mining import mine_bm25
+from ance.training.config import StageConfig
+from ance.training.optimisers import build_optimiser
+from ance.training.preparation import prepare_for_training
+from ance.training.schedule import learning_rate
+from ance.training.step import TrainingStep, TrainingTexts
+
+MEASURES = ("RR@10", "nDCG@10", "R@100")
+DEPTH = 100
+
+
+class Trained(NamedTuple):
+    """A model after a stage."""
+
+    model: BiEncoder
+    seconds: float
+    """The stage took so long, with mining."""
+
+
+class Branches:
+    """One data set and one warm-up a seed; every variant trains on from its weights, on the same batches of queries.
+
+    ANN negatives are refreshed as in a run: mined every `refresh` steps, in use `lag` steps later; the stage waits for
+    its first ones.
+
+    Args:
+        config: of the warm-up; a variant has its own second stage and mining.
+        folder: where weights are kept, so that a variant that comes later starts from the same ones.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset, folder: Path, refresh: int, lag: int) -> None:
+        self.config = config
+        self.dataset = dataset
+        self._folder = folder
+        self._refresh = refresh
+        self._lag = lag
+        self._qrels = dataset.qrels("train")
+        self._random = RandomNegatives(len(dataset.passages), self._qrels)
+        self._bm25: ListedNegatives | None = None
+
+    def start(self, seed: int) -> Trained:
+        """The model before any training, ready for it."""
+        torch.manual_seed(seed)
+        model = BiEncoder.start(self.config.model)
+        return Trained(prepare_for_training(model, self.config.training.dropout, "cpu"), 0.0)
+
+    def warmed_up(self, seed: int) -> Trained:
+        """The model after the warm-up."""
+        return self._once("warmup", self.config, self.config.training.warmup, 0, seed)
+
+    def trained(self, variant: str, config: RunConfig, seed: int) -> Trained:
+        """The model after the second stage of a variant, which `config` describes."""
+        return self._once(variant, config, config.training.ance, config.training.warmup.steps, seed)
+
+    def _once(self, name: str, config: RunConfig, stage: StageConfig, first: int, seed: int) -> Trained:
+        """Train a stage from what comes before it, unless its weights are in the folder."""
+        path = self._folder / f"{name}-{seed}.safetensors"
+        if path.exists():
+            model = self.start(seed).model
+            model.load_state_dict(load_file(path))
+            with safe_open(path, framework="pt") as file:
+                return Trained(model, float(file.metadata()["seconds"]))
+        model = (self.warmed_up(seed) if first else self.start(seed)).model
+        began = time.perf_counter()
+        self._train(model, config, stage, first, seed)
+        seconds = round(time.perf_counter() - began, 1)
+        part = path.with_suffix(".part")
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, part, metadata={"seconds": str(seconds)})
+        part.replace(path)
+        return Trained(model, seconds)
+
+    def score(self, model: BiEncoder, splits: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Split -> measure -> value, by exact search over the whole corpus, which is encoded once."""
+        found = rank_dense_splits(self._encoder(model), self.config.model, self.dataset, splits, DEPTH)
+        return {split: self._measure(split, dense.full) for split, dense in found.items()}
+
+    def score_bm25(self, splits: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The same of BM25's own ranking."""
+        found = rank_bm25_splits(self.dataset, splits, DEPTH)
+        return {split: self._measure(split, ranking) for split, ranking in found.items()}
+
+    def _measure(self, split: str, ranking: Ranking) -> dict[str, float]:
+        values = measure(self.dataset.qrels(split), ranking.ids, MEASURES)
+        if self.dataset.has_answers(split):
+            values |= coverage(self.dataset.passages, self.dataset.answers(split), ranking.ids)
+        return {name: round(value, 5) for name, value in values.items()}
+
+    def _train(self, model: BiEncoder, config: RunConfig, stage: StageConfig, first: int, seed: int) -> None:
+        training = config.training.model_copy(update={"seed": seed})
+        torch.manual_seed(seed + first)
+        batches = TrainingBatches(self._qrels, training)
+        step = TrainingStep(model, build_optimiser(model, training, stage.learning_rate), self._texts(), training)
+        supply = _Supply(self, model, config, stage, first)
+        for number in range(first, first + stage.steps):
+            rate = learning_rate(stage, number - first)
+            batch = batches.batch(number, supply.at(number))
+            step.run(number, batch, loss=stage.loss, learning_rate=rate)
+
+    def source(self, kind: str) -> NegativeSource:
+        """Negatives that no refresh changes."""
+        match kind:
+            case "random":
+                return self._random
+            case "in_batch":
+                return NoNegatives()
+            case "bm25+random":
+                return MixedNegatives([self.source("bm25"), self._random])
+            case "bm25":
+                if self._bm25 is None:
+                    self._bm25 = self.listed(mine_bm25(self.dataset, self.config.negatives))
+                return self._bm25
+        raise ValueError(f"no negatives {kind}")
+
+    def mine(self, model: BiEncoder, config: RunConfig, step: int, previous: MinedNegatives | None) -> MinedNegatives:
+        """A version of ANN negatives, as the indexer makes it: one pass over the corpus."""
+        encoder, negatives = self._encoder(model), config.negatives
+        depth = ranking_depth(self._qrels, negatives)
+        queries, passages = self.dataset.queries("train").tokens, self.dataset.passages.tokens
+        rows = np.arange(len(queries))
+        ranking = StreamingTopK(encoder.queries.encode_rows_at(queries, rows, config.model.max_query_tokens), depth)
+        takers, pools = [ranking], []
+        if negatives.lookahead:
+            positives = self._qrels.padded_positives(rows, config.training.min_positive_grade)[:, 0]
+            known = np.maximum(positives, 0)
+            near = StreamingTopK(encoder.encode_rows_at(passages, known, config.model.max_passage_tokens), depth)
+            takers.append(near)
+        stream_corpus(encoder, config.model, self.dataset, takers)
+        if negatives.momentum and previous is not None:
+            pools.append(Pool(previous.candidates, negatives.momentum))
+        if negatives.lookahead:
+            neighbours = np.where(positives[:, None] >= 0, near.result()[0], -1)
+            pools.append(Pool(neighbours, negatives.lookahead))
+        has_answer = None
+        if negatives.exclude_answers:
+            has_answer = AnswerMatcher(self.dataset.passages, self.dataset.answers("train"))
+        return mine(*ranking.result(), self._qrels, negatives, step, pools=pools, has_answer=has_answer)
+
+    def listed(self, mined: MinedNegatives) -> ListedNegatives:
+        """Mined negatives as a source."""
+        return ListedNegatives(mined.queries, mined.negatives, self._random)
+
+    def due(self, step: int, first: int) -> int | None:
+        """When negatives that are mined at a step come into use; None where none are mined."""
+        if (step - first) % self._refresh:
+            return None
+        return step if step == first else step + self._lag
+
+    def _texts(self) -> TrainingTexts:
+        model = self.config.model
+        return TrainingTexts(
+            queries=self.dataset.queries("train").tokens,
+            passages=self.dataset.passages.tokens,
+            special=self.dataset.special,
+            max_query_tokens=model.max_query_tokens,
+            max_passage_tokens=model.max_passage_tokens,
+            chunking=Chunking.of(model, self.dataset.special),
+        )
+
+    def _encoder(self, model: BiEncoder) -> TextEncoder:
+        return TextEncoder(model.eval(), self.dataset.special, dtype=self.config.encoding.dtype)
+
+
+class _Supply:
+    """The negatives of each step of a stage."""
+
+    def __init__(self, branches: Branches, model: BiEncoder, config: RunConfig, stage: StageConfig, first: int) -> None:
+        self._branches = branches
+        self._model = model
+        self._config = config
+        self._first = first
+        self._mines = stage.negatives == "ance"
+        self._source = None if self._mines else branches.source(stage.negatives)
+        self._arriving: dict[int, NegativeSource] = {}
+        self._mined: MinedNegatives | None = None
+
+    def at(self, step: int) -> NegativeSource:
+        """Negatives for a step; steps are asked for in order."""
+        if self._mines and (due := self._branches.due(step, self._first)) is not None:
+            self._mined = self._branches.mine(self._model, self._config, step, self._mined)
+            self._arriving[due] = self._branches.listed(self._mined)
+        self._source = self._arriving.pop(step, self._source)
+        assert self._source is not None, "the first version is due at the first step"
+        return self._source

@@ -1,0 +1,124 @@
+"""The benchmark of negatives on the tiny world: it measures once, and goes on where it stopped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ance.cli.recipes import read_recipe
+from ance.errors import AnceError
+from ance.runtime.contracts import RunConfig
+from benchmarks import negative_training
+from benchmarks.negative_summary import summarise
+from benchmarks.negative_variants import OF_A_RUN, VARIANTS
+from benchmarks.negatives import configured, main
+from tests.system.tiny import config, write_beir, write_encoder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two steps of warm-up and four after it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    run = config(write_encoder(folder / "encoder"))
+    run["training"] |= {
+        "warmup": run["training"]["warmup"] | {"steps": 2},
+        "ance": run["training"]["ance"] | {"steps": 4},
+    }
+    values = {
+        "title": "tiny",
+        "source": "this test",
+        "command": "python -m benchmarks.negatives",
+        "dataset": f"beir:{write_beir(folder / 'beir')}",
+        "expected": {"test": {"bm25": {"RR@10": None}}},
+        "tolerance": 0.1,
+        "run": {key: value for key, value in run.items() if key not in ("run", "dataset")},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def measure(recipe: Path, folder: Path, *options: str) -> dict[str, Any]:
+    fixed = ("--folder", str(folder), "--refresh", "2", "--lag", "1", "--threads", "1")
+    main(["--recipe", str(recipe), *fixed, *options])
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
+
+
+def test_every_variant_is_a_valid_run_that_leaves_the_warm_up_as_it_is(recipe: Path) -> None:
+    values = yaml.safe_load(read_recipe(str(recipe))[1])
+    base = configured(values, {})
+    for name, variant in VARIANTS.items():
+        changed = configured(values, variant.settings)
+        assert isinstance(changed, RunConfig), name
+        assert changed.training.warmup == base.training.warmup and changed.model == base.model
+        assert all(key.startswith(OF_A_RUN) for key in variant.settings)
+    assert len({json.dumps(dict(variant.settings)) for variant in VARIANTS.values()}) == len(VARIANTS)
+
+
+@pytest.mark.timeout(120)
+def test_all_variants_train_from_one_warm_up_and_nothing_is_measured_twice(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages: list[int] = []
+    train = negative_training.Branches._train
+
+    def counted(self: Any, *arguments: Any) -> None:
+        stages.append(arguments[3])
+        train(self, *arguments)
+
+    scored: list[Any] = []
+    score = negative_training.Branches.score
+    monkeypatch.setattr(negative_training.Branches, "_train", counted)
+    monkeypatch.setattr(negative_training.Branches, "score", lambda *of: scored.append(of) or score(*of))
+    first = measure(recipe, tmp_path, "--seeds", "1", "--variants", *VARIANTS)
+    assert stages == [0] + [2] * len(VARIANTS), "one warm-up of two steps, and each variant after it"
+    scores = {name: one["seeds"]["42"]["scores"]["dev"]["RR@10"] for name, one in first["variants"].items()}
+    assert list(scores) == ["start", "warmup", *VARIANTS]
+    assert len(set(scores.values())) > len(VARIANTS) / 2, "they learn something else each"
+    assert set(first["bm25"]["dev"]) == {"RR@10", "nDCG@10", "R@100"}
+
+    stages.clear(), scored.clear()
+    again = measure(recipe, tmp_path, "--seeds", "1", "--variants", *VARIANTS)
+    assert (again, stages, scored) == (first, [], [])
+
+    other_split = measure(recipe, tmp_path, "--seeds", "1", "--variants", "ance", "--splits", "dev", "test")
+    assert stages == [], "another split is scored with the weights that are there"
+    assert set(other_split["variants"]["ance"]["seeds"]["42"]["scores"]) == {"dev", "test"}
+
+    swept = measure(recipe, tmp_path, "--seeds", "1", "--variants", "ance", "--set", "training.ance.learning_rate=1e-5")
+    assert stages == [2], "another learning rate is another measurement, from the same warm-up"
+    name = "ance@training.ance.learning_rate=1e-5"
+    assert swept["variants"][name]["settings"]["training.ance.learning_rate"] == "1e-5"
+    assert swept["variants"][name]["seeds"]["42"]["scores"] != swept["variants"]["ance"]["seeds"]["42"]["scores"]
+
+
+def test_a_folder_of_other_measurements_is_refused(recipe: Path, tmp_path: Path) -> None:
+    measure(recipe, tmp_path, "--seeds", "0")
+    with pytest.raises(AnceError, match=r"record.json: was measured with lag 1, not 3; choose another --folder"):
+        main(["--recipe", str(recipe), "--folder", str(tmp_path), "--refresh", "2", "--lag", "3", "--seeds", "0"])
+
+
+def test_a_setting_that_would_change_the_warm_up_is_refused(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--recipe", str(recipe), "--set", "training.warmup.steps=9"])
+    assert "expected KEY=VALUE, the key in training.ance. or negatives." in capsys.readouterr().err
+
+
+def values(**means: float) -> dict[str, Any]:
+    variants = {
+        name: {"seeds": {str(seed): {"scores": {"dev": {"RR@10": value + seed / 100}}} for seed in range(2)}}
+        for name, value in means.items()
+    }
+    return {"about": {"dataset": "salad"}, "bm25": {"dev": {"RR@10": 0.5}}, "variants": variants}
+
+
+def test_the_claim_is_3_percent_above_the_best_other_negatives() -> None:
+    better = {"random": 0.2, "bm25": 0.3, "bm25+random": 0.25, "ance": 0.32}
+    result = summarise(values(**better), "dev")
+    assert result.holds and result.ratio == pytest.approx(0.325 / 0.305)
+    assert result.spread == (pytest.approx(0.33 / 0.31), pytest.approx(0.32 / 0.3))
+    assert not summarise(values(**{**better, "random": 0.318}), "dev").holds
+    assert not summarise(values(ance=0.9, bm25=0.1), "dev").holds, "without all of them there is no claim"

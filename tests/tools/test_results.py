@@ -1,0 +1,86 @@
+"""The page of results, from the records of the benchmark."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.results import main
+
+
+def variant(group: str, loss: str, values: list[float]) -> dict[str, Any]:
+    trained = {"steps": 200, "seconds": 90.0, "machine": "two cores", "commit": "abc", "command": "python -m x"}
+    seeds = {
+        str(42 + place): {**trained, "scores": {"test": {"RR@10": value, "R@100": 0.9}}}
+        for place, value in enumerate(values)
+    }
+    return {"group": group, "settings": {"training.ance.loss": loss}, "seeds": seeds}
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    about = {
+        "recipe": "medquad",
+        "dataset": "beir:$ANCE_DATA/medquad",
+        "counts": {"passages": 16355, "test_queries": 1487},
+        "warmup_steps": 100,
+        "steps": 200,
+        "refresh": 40,
+        "lag": 40,
+        "settings_sha256": "0",
+    }
+    variants = {
+        "random": variant("pairwise", "pairwise", [0.30, 0.32, 0.31]),
+        "bm25": variant("pairwise", "pairwise", [0.35, 0.37, 0.36]),
+        "ance": variant("pairwise", "pairwise", [0.36, 0.38, 0.40]),
+        "in-batch": variant("in-batch", "in_batch", [0.40, 0.40, 0.40]),
+        "ance+in-batch": variant("in-batch", "in_batch", [0.44, 0.44, 0.44]),
+        "ance@training.ance.learning_rate=1e-3": variant("pairwise", "pairwise", [0.9]),
+    }
+    return {"about": about, "bm25": {"test": {"RR@10": 0.488}}, "variants": variants, **changes}
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    (tmp_path / "record.json").write_text(json.dumps(record()))
+    paths = ("--results", str(tmp_path / "results"), "--output", str(tmp_path / "page.md"))
+    assert main([*paths, "--add", f"medquad={tmp_path / 'record.json'}"]) == 0
+    assert main([*paths, "--check"]) == 0
+    return (tmp_path / "page.md").read_text()
+
+
+def test_the_committed_page_is_what_the_results_say() -> None:
+    assert main(["--check"]) == 0
+
+
+def test_a_row_has_mean_and_spread_seeds_steps_and_time(page: str) -> None:
+    rows = {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| ")}
+    assert rows["ance"] == "| ance | pairwise | 0.3800 (0.3600-0.4000) | 0.9000 (0.9000-0.9000) | 3 | 200 | 1.5 |"
+    assert rows["BM25 retrieval"].startswith("| BM25 retrieval | | 0.4880 |")
+    assert "- hardware: `two cores`" in page and "- commit: `abc`" in page and "- command: `python -m x`" in page
+
+
+def test_a_gap_within_the_spread_of_the_seeds_is_called_one(page: str) -> None:
+    assert "- `ance` against `bm25`, the best of random, bm25: +5.6 % RR@10; a gap within the seeds' spread." in page
+    assert "- `ance+in-batch` against `in-batch`, the best of" in page
+    assert "+10.0 % RR@10." in page, "no seed of the one is as bad as a seed of the other"
+
+
+def test_both_versions_of_medquad_are_on_the_page_measured_or_not(page: str) -> None:
+    sections = [row.removeprefix("## ") for row in page.splitlines() if row.startswith("## ")]
+    assert sections == ["python-env", "tldr", "medquad", "medquad-concept", "wiki-openqa"]
+    assert page.count("Not measured yet") == 4
+
+
+def test_a_changed_page_is_drift_that_names_the_remedy(
+    page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.md").write_text(page.replace("0.3800", "0.4800"))
+    assert main(["--results", str(tmp_path / "results"), "--output", str(tmp_path / "page.md"), "--check"]) == 1
+    assert "python -m tools.results" in capsys.readouterr().err
+
+
+def test_results_that_are_none_are_named(tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text(json.dumps(record(variants={"ance": {"group": 7}})))
+    with pytest.raises(SystemExit, match=r"record.json: variants.ance.group: Input should be a valid string"):
+        main(["--results", str(tmp_path), "--add", f"tldr={tmp_path / 'record.json'}"])

@@ -1,0 +1,93 @@
+"""What the benchmark of negatives measured on one data set, as its record and results/*.yaml hold it."""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+Measures = dict[str, float]
+
+
+class Values(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class About(Values):
+    """What all variants have in common."""
+
+    recipe: str
+    dataset: str
+    counts: dict[str, int]
+    warmup_steps: int
+    steps: int
+    refresh: int
+    lag: int
+    settings_sha256: str
+
+
+class Trained(Values):
+    """A variant with one seed."""
+
+    steps: int
+    seconds: float
+    machine: str
+    commit: str
+    command: str
+    scores: dict[str, Measures]
+    """Split -> measure -> value."""
+
+
+class Variant(Values):
+    """One way to train on from the warm-up."""
+
+    group: str
+    settings: dict[str, Any]
+    """What differs from the recipe: dotted key -> value."""
+    seeds: dict[str, Trained]
+
+    def spread(self, split: str, measure: str) -> "Spread | None":
+        """A measure over the seeds; None where it was not taken."""
+        scores = [trained.scores.get(split, {}) for trained in self.seeds.values()]
+        values = [of_seed[measure] for of_seed in scores if measure in of_seed]
+        return Spread.of(values) if values else None
+
+    @property
+    def minutes(self) -> float:
+        """Mean wall time of training, with mining."""
+        return mean(trained.seconds for trained in self.seeds.values()) / 60
+
+
+class Results(Values):
+    """All of a data set."""
+
+    about: About
+    bm25: dict[str, Measures]
+    """BM25's own ranking: split -> measure -> value."""
+    variants: dict[str, Variant]
+
+    @property
+    def splits(self) -> list[str]:
+        """All that something was scored on, in the order in which it was."""
+        scored = (split for variant in self.variants.values() for one in variant.seeds.values() for split in one.scores)
+        return list(dict.fromkeys([*self.bm25, *scored]))
+
+
+class Spread(NamedTuple):
+    """A measure over several seeds."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of the value of each seed."""
+        return cls(mean(values), min(values), max(values), len(values))
+
+    def overlaps(self, other: "Spread") -> bool:
+        """Whether some seed of the one is no better than some seed of the other, either way."""
+        return self.low <= other.high and other.low <= self.high
