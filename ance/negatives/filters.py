@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ance.negatives.sampling import Rows, Scores, is_positive
 
+FILTERS = ("known_positive", "margin", "answer")
+"""Why a candidate is dropped, in the order in which they are asked: for counts."""
+
 HasAnswer = Callable[[int, int], bool]
 """Whether the passage of a row (second) holds an answer to the query of a row (first)."""
 
@@ -48,9 +51,15 @@ def within_margin(scores: Scores, positive: Scores, relative: float = 0.0, absol
     return scores > limit[:, None]
 
 
-def holding_answers(candidates: Rows, has_answer: HasAnswer) -> NDArray[np.bool_]:
-    """Candidates whose text holds an answer (original OpenQA path): bool [Q, k]. Row i is query row i."""
+def holding_answers(rows: Rows, candidates: Rows, has_answer: HasAnswer) -> NDArray[np.bool_]:
+    """Candidates whose text holds an answer (original OpenQA path): bool [Q, k].
+
+    Args:
+        rows: query rows, int64 [Q].
+        candidates: passage rows of each query, int64 [Q, k], padded with -1.
+        has_answer: decides.
+    """
     held = np.zeros(candidates.shape, np.bool_)
     for query, rank in np.argwhere(candidates >= 0).tolist():
-        held[query, rank] = has_answer(query, int(candidates[query, rank]))
+        held[query, rank] = has_answer(int(rows[query]), int(candidates[query, rank]))
     return held

@@ -1,8 +1,9 @@
 """The negatives of one version, as the indexer publishes them and the trainer reads them."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,9 @@ from numpy.typing import NDArray
 from ance.data.qrels import Qrels
 from ance.negatives.config import NegativesConfig
 from ance.negatives.filters import HasAnswer, holding_answers, positive_scores, within_margin
-from ance.negatives.mixing import Pool, mix
+from ance.negatives.mixing import Drawn, Pool, mix
 from ance.negatives.sampling import (
     Rows,
-    Scores,
     is_positive,
     only,
     sample_simans,
@@ -71,23 +71,53 @@ def mine(
 ) -> MinedNegatives:
     """Turn a ranking of the corpus for every training query into negatives.
 
-    All known positives of a query are dropped, not only the one it is trained with. By default the sample is
-    uniform over the candidates (paper section 5). The same arguments give the same sample.
+    The same arguments give the same sample.
 
     Args:
         ids: passage rows by rank, int64 [Q, at least candidates + positives of a query], padded with -1.
         scores: their similarities, float32, same shape.
         qrels: judgements of the training split; row i of `ids` belongs to query row i.
+        config: which candidates are left out, and how negatives are drawn from the rest.
         step: version that is mined; with the seed it fixes the sample.
         pools: where some of the sample comes from instead of the candidates.
         has_answer: for `config.exclude_answers`.
     """
-    rows = np.arange(len(ids), dtype=np.int64)
+    rows, rng = np.arange(len(ids), dtype=np.int64), np.random.default_rng([config.seed, step])
+    return mine_rows(rows, (ids, scores), qrels, config, rng, pools=pools, has_answer=has_answer)
+
+
+def mine_rows(
+    rows: Rows,
+    ranking: Drawn,
+    qrels: Qrels,
+    config: NegativesConfig,
+    rng: np.random.Generator,
+    *,
+    pools: Sequence[Pool] = (),
+    has_answer: HasAnswer | None = None,
+) -> MinedNegatives:
+    """Turn a ranking of the corpus for some training queries into negatives.
+
+    All known positives of a query are dropped, not only the one it is trained with. By default the sample is
+    uniform over the candidates (paper section 5). Arguments are those of `mine`; row i of the ranking belongs to
+    query row `rows[i]`.
+    """
     positives = qrels.padded_positives(rows)
-    positive = positive_scores(ids, scores, positives)
-    kept, kept_scores, dropped = _filtered(ids, scores, positives, positive, config, has_answer)
-    candidates, candidate_scores = kept[:, : config.candidates], kept_scores[:, : config.candidates]
-    rng = np.random.default_rng([config.seed, step])
+    positive = positive_scores(*ranking, positives)
+    dropped: Counter[str] = Counter()
+
+    def drop(name: str, candidates: Drawn, unwanted: NDArray[np.bool_]) -> Drawn:
+        dropped[name] += int(np.count_nonzero(unwanted & (candidates[0] >= 0)))
+        return only(*candidates, ~unwanted)
+
+    kept = drop("known_positive", ranking, is_positive(ranking[0], positives))
+    if config.relative_margin is not None or config.absolute_margin is not None:
+        near = within_margin(kept[1], positive, config.relative_margin or 0.0, config.absolute_margin or 0.0)
+        kept = drop("margin", kept, near)
+    if config.exclude_answers and has_answer is not None:
+        kept = drop("answer", kept, holding_answers(rows, kept[0], has_answer))
+        pools = [replace(pool, candidates=_without_answers(pool, rows, has_answer, dropped)) for pool in pools]
+    candidates, candidate_scores = kept[0][:, : config.candidates], kept[1][:, : config.candidates]
     own = config.sample - sum(pool.count(config.sample) for pool in pools)
     match config.sampling:
         case "uniform":
@@ -97,32 +127,15 @@ def mine(
         case "simans":
             drawn = sample_simans(candidates, candidate_scores, positive, own, config.simans_a, config.simans_b, rng)
     if pools:
-        drawn = mix(drawn, pools, positives, (ids, scores), config.sample, rng)
-    return MinedNegatives(rows, np.ascontiguousarray(candidates), *drawn, dropped)
+        drawn = mix(drawn, pools, positives, ranking, config.sample, rng)
+    return MinedNegatives(rows, np.ascontiguousarray(candidates), *drawn, dict(dropped))
 
 
-def _filtered(
-    ids: Rows,
-    scores: Scores,
-    positives: Rows,
-    positive: Scores,
-    config: NegativesConfig,
-    has_answer: HasAnswer | None,
-) -> tuple[Rows, Scores, dict[str, int]]:
-    """What passes all filters, and how many passages each has dropped."""
-    dropped: dict[str, int] = {}
-
-    def drop(name: str, ranking: tuple[Rows, Scores], unwanted: NDArray[np.bool_]) -> tuple[Rows, Scores]:
-        dropped[name] = int(np.count_nonzero(unwanted & (ranking[0] >= 0)))
-        return only(*ranking, ~unwanted)
-
-    ranking = drop("known_positive", (ids, scores), is_positive(ids, positives))
-    if config.relative_margin is not None or config.absolute_margin is not None:
-        near = within_margin(ranking[1], positive, config.relative_margin or 0.0, config.absolute_margin or 0.0)
-        ranking = drop("margin", ranking, near)
-    if config.exclude_answers and has_answer is not None:
-        ranking = drop("answer", ranking, holding_answers(ranking[0], has_answer))
-    return *ranking, dropped
+def _without_answers(pool: Pool, rows: Rows, has_answer: HasAnswer, dropped: Counter[str]) -> Rows:
+    """A pool's candidates, -1 in place of those that hold an answer."""
+    held = holding_answers(rows, pool.candidates, has_answer)
+    dropped["answer"] += int(np.count_nonzero(held))
+    return np.where(held, -1, pool.candidates)
 
 
 def ranking_depth(qrels: Qrels, config: NegativesConfig) -> int:

@@ -1,6 +1,6 @@
 """Where the hard negatives of a training batch come from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -79,20 +79,26 @@ class ListedNegatives:
     """Negatives drawn from the published list of each query, as BM25 or an ANN index mined it.
 
     A query that is not listed, or whose list is too short, is filled up with random negatives.
-
-    Attributes:
-        filled: how many random negatives stood in for listed ones so far.
     """
 
-    def __init__(self, query_rows: Rows, table: Rows, fallback: RandomNegatives) -> None:
-        """Use row i of `table` (int64 [Q, m], padded with -1) for query `query_rows[i]`."""
+    def __init__(
+        self,
+        query_rows: Rows,
+        table: Rows,
+        fallback: RandomNegatives,
+        on_fill: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Use row i of `table` (int64 [Q, m], padded with -1) for query `query_rows[i]`.
+
+        `on_fill` is told how many random negatives have stood in for listed ones, each time that some have.
+        """
         if len(query_rows) != len(table):
             raise ValueError(f"{len(query_rows)} query rows do not fit {len(table)} lists of negatives")
         self._order = np.argsort(query_rows, kind="stable")
         self._sorted_rows = np.asarray(query_rows)[self._order]
         self._table = table
         self._fallback = fallback
-        self.filled = 0
+        self._on_fill = on_fill
 
     def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
         """See `NegativeSource`. A listed known positive is never drawn.
@@ -111,7 +117,7 @@ class ListedNegatives:
             missing = drawn[short] < 0
             nth = np.maximum(np.cumsum(missing, axis=1) - 1, 0)  # gap 0 of a row takes its random negative 0
             drawn[short] = np.where(missing, np.take_along_axis(random, nth, axis=1), drawn[short])
-            self.filled += int(missing.sum())
+            self._on_fill(int(missing.sum()))
         return _complete(drawn, self._fallback.passages)
 
     def _lists(self, query_rows: Rows) -> Rows:

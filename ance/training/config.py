@@ -2,12 +2,22 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from ance.config import Section
+from ance.training.checkpoint_schedule import CheckpointSchedule
+from ance.training.early_stopping import EarlyStoppingConfig
 
-NegativesKind = Literal["bm25", "random", "bm25+random", "in_batch", "ance"]
-LossKind = Literal["pairwise", "in_batch", "hardest_in_batch"]
+NegativesKind = Literal["bm25", "given", "random", "bm25+random", "in_batch", "ance", "adore"]
+LossKind = Literal["pairwise", "lambda_rank", "in_batch", "hardest_in_batch"]
 
 
 class StageConfig(Section):
@@ -19,17 +29,33 @@ class StageConfig(Section):
     lr_warmup_steps: NonNegativeInt = 0
     """Steps over which the learning rate rises linearly from 0; it then falls linearly to 0 at the end."""
     negatives: NegativesKind
-    """Where hard negatives come from: BM25's top passages, the whole corpus at random, half of either (DPR), the
-    other passages of the batch alone, or the newest ANN index of the run."""
+    """Where hard negatives come from: BM25's top passages, those that the data set came with (`given`, such as MS
+    MARCO's triples), the whole corpus at random, BM25 and random in equal parts (DPR), the
+    other passages of the batch alone, or the newest ANN index of the run. `adore` searches the index of the
+    checkpoint that begins the stage, at each step, with the query vectors of the moment: passage vectors stay as they
+    are, only the queries' encoder learns, and the corpus is not encoded again."""
     loss: LossKind = "pairwise"
-    """`pairwise` is the paper's NLL over one positive and one negative; `in_batch` adds every other passage of
-    the batch as a negative, known positives masked; `hardest_in_batch` is the paper's NLL against the one
-    passage of the batch that scores highest (its baseline NCE)."""
+    """`pairwise` is the paper's NLL over one positive and one negative; `lambda_rank` weights each pair by what
+    swapping it would change in the reciprocal rank, for several negatives a query (ADORE's); `in_batch` adds every
+    other passage of the batch as a negative, known positives masked; `hardest_in_batch` is the paper's NLL against the
+    one passage of the batch that scores highest (its baseline NCE)."""
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether negatives come from an index of the run, so that checkpoints are encoded with while it trains."""
+        return self.negatives in ("ance", "adore")
+
+    @property
+    def shares_batch(self) -> bool:
+        """Whether the loss takes the other passages of the batch as negatives."""
+        return self.loss in ("in_batch", "hardest_in_batch")
 
     @model_validator(mode="after")
     def _pairs_have_a_negative(self) -> Self:
-        if self.negatives == "in_batch" and self.loss == "pairwise":
-            raise ValueError("negatives: in_batch draws none for the loss pairwise: use in_batch or hardest_in_batch")
+        if self.negatives == "in_batch" and not self.shares_batch:
+            raise ValueError(
+                f"negatives: in_batch draws none for the loss {self.loss}: use in_batch or hardest_in_batch"
+            )
         return self
 
 
@@ -71,23 +97,69 @@ class TrainingConfig(BatchConfig):
     gradient_checkpointing: bool = False
     """Compute activations again on the way back instead of keeping them: for batches that would not fit the GPU, at a
     third more time. Changes no result."""
+    grad_cache_chunk: PositiveInt | None = None
+    """Encode a batch this many texts at a time and keep their vectors only (GradCache, Gao et al. 2021): for in-batch
+    negatives from a batch that would not fit the GPU, at a forward pass more (None: off). Loss and gradients are those
+    of the whole batch."""
     deterministic: bool = False
     """On a GPU, take only algorithms that give the same bits every time; slower. On a CPU they always do."""
-    checkpoint_steps: PositiveInt = 10_000
-    """Publish a checkpoint, and so offer the inferencers new weights, every this many steps."""
+    checkpoint_steps: int | str = 10_000
+    """Publish a checkpoint, and so offer the inferencers new weights, every this many steps; or a schedule by steps of
+    the run, `0:500,2000:1000`: every 500 until step 2000, every 1000 from there on."""
+    refresh: Literal["newest", "static"] = "newest"
+    """What the corpus is encoded with once a pass is done: the `newest` checkpoint, again and again, as fast as the
+    inferencers allow; or only the one that begins the second stage, whose negatives then stay (`static`, as STAR's),
+    and at the end the last one."""
+    synchronous: bool = False
+    """Wait after each checkpoint of the second stage until its negatives are there. For comparison: this is what
+    asynchrony saves."""
     max_async_gap: NonNegativeInt = 0
     """Pause while the negatives in use come from a checkpoint more than this many steps old (0: never, as in
     the paper). At least `checkpoint_steps`, or the trainer would wait for a checkpoint it has yet to reach."""
+    early_stopping: EarlyStoppingConfig | None = None
+    """When the second stage ends before its last step (None: never). Needs a dev split."""
     gradient_norm_steps: PositiveInt = 1
     """Record gradient norms by layer group every this many steps."""
 
+    @field_validator("checkpoint_steps")
+    @classmethod
+    def _is_schedule(cls, schedule: int | str) -> int | str:
+        CheckpointSchedule.parse(schedule)
+        return schedule
+
     @model_validator(mode="after")
     def _gap_can_be_kept(self) -> Self:
-        if 0 < self.max_async_gap < self.checkpoint_steps:
+        if 0 < self.max_async_gap < self.checkpoints.longest:
             raise ValueError(
                 f"max_async_gap ({self.max_async_gap}) must be 0 or at least checkpoint_steps ({self.checkpoint_steps})"
             )
+        if self.ance.negatives == "adore" and (self.synchronous or self.max_async_gap):
+            raise ValueError("negatives: adore are never old: leave synchronous and max_async_gap out")
+        if self.synchronous and self.max_async_gap:
+            raise ValueError("synchronous training waits for every refresh: leave max_async_gap at 0")
+        if self.refresh == "static" and (self.synchronous or self.max_async_gap):
+            raise ValueError(
+                "negatives that are never refreshed grow old: refresh: static goes with neither"
+                " synchronous nor max_async_gap"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _versions_come(self) -> Self:
+        if self.early_stopping is not None and (self.refresh == "static" or not self.ance.retrieves):
+            raise ValueError("early_stopping compares versions of the index, and this run makes none while it trains")
+        return self
+
+    @model_validator(mode="after")
+    def _index_exists(self) -> Self:
+        if self.warmup.steps and self.warmup.retrieves:
+            raise ValueError("warmup.negatives: there is no index before the warm-up has ended: use bm25 or random")
+        return self
+
+    @property
+    def checkpoints(self) -> CheckpointSchedule:
+        """When checkpoints are published; the last step of a stage has one besides."""
+        return CheckpointSchedule.parse(self.checkpoint_steps)
 
     @property
     def total_steps(self) -> int:
@@ -98,4 +170,22 @@ class TrainingConfig(BatchConfig):
     def first_refresh_step(self) -> int:
         """The first checkpoint that the corpus is encoded with: the warm-up's last, or the run's last where no
         stage trains on ANN negatives."""
-        return self.warmup.steps if self.ance.negatives == "ance" else self.total_steps
+        return self.warmup.steps if self.ance.retrieves else self.total_steps
+
+    def next_refresh_step(self, published: int) -> int:
+        """The first checkpoint that may be encoded with once version `published` is there (-1: none is)."""
+        if self.refresh == "static" and published >= self.first_refresh_step:
+            return self.total_steps
+        return max(published + 1, self.first_refresh_step)
+
+    def passages_step(self, step: int) -> int:
+        """The checkpoint whose passage vectors go with the query vectors of checkpoint `step`."""
+        return min(step, self.warmup.steps) if self.ance.negatives == "adore" else step
+
+    def oldest_negatives(self, step: int) -> int:
+        """The oldest version of the negatives that the step after `step`, in the second stage, may train on."""
+        if self.synchronous:
+            return max(self.warmup.steps, self.checkpoints.last_due(step))
+        if self.max_async_gap:
+            return max(self.warmup.steps, step - self.max_async_gap)
+        return self.warmup.steps

@@ -77,8 +77,8 @@ def instance_gradients(
 ) -> InstanceGradients:
     """Loss, exact gradient norm and bound of every instance, dropout off.
 
-    From one backward pass a chunk where the model consists of known layers (`GradientSamples`), else one instance at
-    a time. The model's gradients are cleared.
+    From one backward pass a chunk where the model consists of known layers (`GradientSamples`), else, and with two
+    towers, one instance at a time. The model's gradients are cleared.
 
     Args:
         model: in float32, on any device.
@@ -103,6 +103,8 @@ def instance_gradients(
 
 
 def _vectorised(model: BiEncoder, texts: TrainingTexts, part: Instances, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    if model.query_tower is not None:
+        raise UnknownLayer("a tower of the model reads some of the texts only")
     samples = GradientSamples(model, len(part), 3 * len(part))
     with samples.watching():
         losses, bounds = _forward(model, texts, part, scale)
@@ -130,15 +132,18 @@ def _forward(model: BiEncoder, texts: TrainingTexts, part: Instances, scale: flo
 
 
 def _encode(model: BiEncoder, texts: TrainingTexts, part: Instances) -> Tensor:
-    """Vectors float32 [n, 3, D] of query, positive and negative."""
+    """Vectors float32 [n, 3, D] of query, positive and negative, from one forward pass unless there are two towers."""
+    place = next(model.parameters()).device
     passages = np.stack([part.positive_rows, part.negative_rows], axis=1).ravel()
     query_ids, query_mask = collate(texts.queries, part.query_rows, texts.special, texts.max_query_tokens)
     ids, mask = collate(texts.passages, passages, texts.special, texts.max_passage_tokens)
+    if model.query_tower is not None:
+        of_queries = model.queries(query_ids.to(place), query_mask.to(place)).unsqueeze(1)
+        return torch.cat([of_queries, model(ids.to(place), mask.to(place)).view(len(part), 2, -1)], 1)
     width, n = max(query_ids.shape[1], ids.shape[1]), len(part)
     padded = [F.pad(query_ids, (0, width - query_ids.shape[1]), value=texts.special.pad_id).unsqueeze(1)]
     padded.append(F.pad(ids, (0, width - ids.shape[1]), value=texts.special.pad_id).view(n, 2, width))
     masks = [F.pad(query_mask, (0, width - query_mask.shape[1])).unsqueeze(1)]
     masks.append(F.pad(mask, (0, width - mask.shape[1])).view(n, 2, width))
-    place = next(model.parameters()).device
     vectors: Tensor = model(torch.cat(padded, 1).flatten(0, 1).to(place), torch.cat(masks, 1).flatten(0, 1).to(place))
     return vectors.view(n, 3, -1)

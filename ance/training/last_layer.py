@@ -13,6 +13,8 @@ A negative that is far below the positive has w near 0: no layer learns from it 
 import torch
 from torch import Tensor
 
+from ance.training.maxp import nearest
+
 
 def last_layer_norms(query: Tensor, positive: Tensor, negative: Tensor, scale: float = 1.0) -> Tensor:
     """||grad_phi_L l|| of the paper's pairwise loss, for each negative of each query.
@@ -40,7 +42,7 @@ def in_batch_last_layer_norms(query: Tensor, positive: Tensor, known_positives: 
 
     Args:
         query: float [B, D].
-        positive: float [B, D].
+        positive: float [B, D], or [B, M, D] with several vectors each (MaxP).
         known_positives: bool [B, at least B], true at (i, j) where positive j must not be a negative of query i.
         scale: factor on the inner products.
 
@@ -51,4 +53,6 @@ def in_batch_last_layer_norms(query: Tensor, positive: Tensor, known_positives: 
     following = rows.roll(-1)
     usable = (following != rows) & ~known_positives[rows, following]
     negative = positive[following].unsqueeze(1)
+    if positive.ndim == 3:
+        positive, negative = nearest(query, positive.unsqueeze(1)).squeeze(1), nearest(query, negative)
     return last_layer_norms(query, positive, negative, scale)[usable, 0]

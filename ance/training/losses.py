@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ance.training.maxp import similarities
+
 
 def pairwise_nll(query: Tensor, positive: Tensor, negative: Tensor, scale: float = 1.0) -> Tensor:
     """The paper's loss (section 3): negative log likelihood of the positive against one negative at a time.
@@ -24,6 +26,30 @@ def pairwise_nll(query: Tensor, positive: Tensor, negative: Tensor, scale: float
     return F.softplus(scale * (negative_scores - positive_scores)).mean()
 
 
+def lambda_rank(query: Tensor, positive: Tensor, negative: Tensor, scale: float = 1.0) -> Tensor:
+    """The loss of pairs, each weighted by what swapping the two would change in the reciprocal rank (LambdaRank).
+
+    ADORE's loss (Zhan et al. 2021, after Burges 2010), with w(d+, d-) = |1/r(d+) - 1/r(d-)|: the sum of
+    w * l(d+, d-) over the negatives, mean over the queries. Ranks r are those among the positive and the negatives, and
+    carry no gradient.
+
+    Args:
+        query: float [B, D].
+        positive: float [B, D].
+        negative: float [B, N, D].
+        scale: factor on the inner products inside l.
+
+    Returns:
+        A scalar.
+    """
+    positive_scores = (query * positive).sum(dim=-1, keepdim=True)  # (B, 1)
+    negative_scores = torch.einsum("bd,bnd->bn", query, negative)
+    scores = torch.cat([positive_scores, negative_scores], dim=1).detach()
+    ranks = 1 + scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (B, 1 + N)
+    weights = (1 / ranks[:, :1] - 1 / ranks[:, 1:]).abs()
+    return (weights * F.softplus(scale * (negative_scores - positive_scores))).sum(dim=1).mean()
+
+
 def in_batch_nll(
     query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0, first_positive: int = 0
 ) -> Tensor:
@@ -34,7 +60,8 @@ def in_batch_nll(
 
     Args:
         query: float [B, D].
-        passages: float [P, D]; passage `first_positive + i` is the positive of query i.
+        passages: float [P, D], or [P, M, D] with several vectors each (MaxP); passage `first_positive + i` is the
+            positive of query i.
         known_positives: bool [B, P], true where a passage must not count as a negative of a query; false for its
             own positive.
         scale: factor on the inner products.
@@ -43,7 +70,7 @@ def in_batch_nll(
     Returns:
         A scalar.
     """
-    scores = (scale * query @ passages.T).masked_fill(known_positives, -torch.inf)
+    scores = (scale * similarities(query, passages)).masked_fill(known_positives, -torch.inf)
     return F.cross_entropy(scores, first_positive + torch.arange(len(query), device=query.device))
 
 
@@ -57,7 +84,7 @@ def hardest_in_batch_nll(
 
     Args:
         query: float [B, D].
-        passages: float [P, D], as in `in_batch_nll`.
+        passages: float [P, D] or [P, M, D], as in `in_batch_nll`.
         known_positives: as in `in_batch_nll`.
         scale: factor on the inner products.
         first_positive: as in `in_batch_nll`.
@@ -65,7 +92,7 @@ def hardest_in_batch_nll(
     Returns:
         A scalar. A query whose every other passage is masked adds 0.
     """
-    scores = scale * query @ passages.T  # (batch, passages)
+    scores = scale * similarities(query, passages)  # (batch, passages)
     rows = torch.arange(len(query), device=query.device)
     own = rows, first_positive + rows
     others = known_positives.clone()

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
@@ -35,11 +36,19 @@ def prepare_for_training(
     if place.type == "cpu":
         # The backward pass of fused attention on a CPU takes as long as the rest of the step (43 % of a step of
         # two MiniLM layers, 32 queries and 64 passages of 72 tokens in bfloat16, by torch's profiler).
-        model.backbone.set_attn_implementation("eager")
+        for backbone in _backbones(model):
+            backbone.set_attn_implementation("eager")
     if checkpointing:
         try:
             # Not the reentrant kind: it needs an input with a gradient, and token ids have none.
-            model.backbone.activation_checkpointing_enable({"use_reentrant": False})
+            for backbone in _backbones(model):
+                backbone.activation_checkpointing_enable({"use_reentrant": False})
         except ValueError as error:
             raise AnceError(f"training.gradient_checkpointing: {error} Set it to false") from error
     return model.to(place)
+
+
+def _backbones(model: BiEncoder | CrossEncoder) -> list[PreTrainedModel]:
+    """The transformers inside a model: two, where queries have a tower of their own."""
+    towers = {model, model.queries} if isinstance(model, BiEncoder) else {model}
+    return [tower.backbone for tower in towers]

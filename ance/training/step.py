@@ -6,6 +6,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -14,15 +15,19 @@ from ance.data.tokenizer import SpecialTokens
 from ance.errors import AnceError
 from ance.model.batching import collate, text_lengths
 from ance.model.bi_encoder import BiEncoder
+from ance.model.chunks import FIRST_P, Chunking
 from ance.model.layer_groups import layer_groups
 from ance.negatives.sampling import Rows
 from ance.training.batches import TrainingBatch
 from ance.training.config import LossKind, TrainingConfig
 from ance.training.data_parallel import ALONE, DataParallel
+from ance.training.fixed_passages import FixedPassages
+from ance.training.grad_cache import Forward, chunks, forgetting
 from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, pairwise_nll
+from ance.training.maxp import nearest, side_by_side
 
 # Padding, in tokens, that a forward pass more must save. It costs a CPU another gradient of the whole embedding
 # table and new shapes; elsewhere, launching the kernels of a layer takes longer than a short batch.
@@ -47,6 +52,7 @@ class TrainingTexts:
     special: SpecialTokens
     max_query_tokens: int
     max_passage_tokens: int
+    chunking: Chunking = FIRST_P
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,11 @@ class TrainingStep:
         texts: TrainingTexts,
         config: TrainingConfig,
         parallel: DataParallel = ALONE,
+        fixed_passages: FixedPassages | None = None,
     ) -> None:
         """The model is trained where it is: on its own device, in place, from the same weights on each process.
+
+        Passages are encoded with it, or have the vectors of `fixed_passages`, which no gradient reaches.
 
         Raises:
             AnceError: the processes cannot share a batch equally.
@@ -102,9 +111,12 @@ class TrainingStep:
         self._texts = texts
         self._config = config
         self._parallel = parallel
+        self._fixed_passages = fixed_passages
         self._groups = layer_groups(model)
         self._weights = [weight for group in self._groups.values() for weight in group]
         self._device = next(model.parameters()).device
+        self._forward_passages = self._forward(model)
+        self._forward_queries = self._forward(model.queries)
 
     def run(
         self,
@@ -145,28 +157,55 @@ class TrainingStep:
         self._optimiser.step()
         return StepResult(mean, norms, learning_rate, int(tokens), perf_counter() - started, bounds)
 
+    @torch.no_grad()
+    def query_vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """Vectors of training queries (int64 [n]) with the weights of the moment, no dropout: float32 [n, D]."""
+        self._model.eval()
+        queries, longest = self._texts.queries, self._texts.max_query_tokens
+        vectors, _ = self._encode(self._model.queries, queries, rows, longest)
+        return vectors.cpu().numpy()
+
+    def _forward(self, tower: BiEncoder) -> Forward:
+        return tower if self._config.grad_cache_chunk is None else forgetting(tower)
+
     def _vectors(self, batch: TrainingBatch) -> tuple[Tensor, Tensor, int]:
-        """Of one micro batch: queries [B, D], positives followed by negatives [B * (1 + N), D], tokens encoded."""
+        """Of one micro batch: queries [B, D], positives followed by negatives [B * (1 + N), D], tokens encoded.
+
+        Passages in chunks are [B * (1 + N), M, D].
+        """
         texts = self._texts
         passage_rows = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
-        query, query_tokens = self._encode(texts.queries, batch.query_rows, texts.max_query_tokens)
-        passages, passage_tokens = self._encode(texts.passages, passage_rows, texts.max_passage_tokens)
+        query, query_tokens = self._encode(
+            self._forward_queries, texts.queries, batch.query_rows, texts.max_query_tokens
+        )
+        passages, passage_tokens = self._encode_passages(passage_rows)
         return query, passages, query_tokens + passage_tokens
+
+    def _encode_passages(self, rows: Rows) -> tuple[Tensor, int]:
+        if self._fixed_passages is not None:
+            return torch.from_numpy(self._fixed_passages.vectors(rows)).to(self._device), 0
+        texts, chunking, forward = self._texts, self._texts.chunking, self._forward_passages
+        if chunking.most == 1:
+            return self._encode(forward, texts.passages, rows, texts.max_passage_tokens)
+        passages = texts.passages.take(rows)
+        parts = chunking.split(passages)
+        vectors, tokens = self._encode(forward, parts, np.arange(len(parts)), texts.max_passage_tokens)
+        return side_by_side(vectors, chunking.counts(passages), chunking.most), tokens
 
     def _loss(self, batch: TrainingBatch, query: Tensor, passages: Tensor, kind: LossKind) -> Tensor:
         size, scale = len(query), self._config.score_scale
-        if kind != "pairwise":
+        if kind in ("in_batch", "hardest_in_batch"):
             nll = in_batch_nll if kind == "in_batch" else hardest_in_batch_nll
             mask = torch.from_numpy(batch.known_positives).to(self._device)
             if mask.shape[1] > len(passages):
                 passages = self._shared(passages, size)
             return nll(query, passages, mask, scale, batch.first_positive)
-        negative = passages[size:].view(size, -1, passages.shape[-1])  # (batch, negatives, dim)
-        return pairwise_nll(query, passages[:size], negative, scale)
+        of_pairs = pairwise_nll if kind == "pairwise" else lambda_rank
+        return of_pairs(query, *_own(query, passages, batch), scale)
 
     def _shared(self, passages: Tensor, positives: int) -> Tensor:
-        """The passages of all parts, the positives first, from those of this one: [B * (1 + N), D]."""
-        parts = self._parallel.gather(passages)  # (processes, positives * (1 + negatives), dim)
+        """The passages of all parts, the positives first, from those of this one: [B * (1 + N), ..., D]."""
+        parts = self._parallel.gather(passages)  # (processes, positives * (1 + negatives), ..., dim)
         return torch.cat([parts[:, :positives].flatten(0, 1), parts[:, positives:].flatten(0, 1)])
 
     def _bounds(self, negatives: str, batch: TrainingBatch, query: Tensor, passages: Tensor) -> list[float]:
@@ -177,21 +216,21 @@ class TrainingStep:
             mask = torch.from_numpy(known).to(self._device)
             norms = in_batch_last_layer_norms(query, passages[:size], mask, scale)
         else:
-            drawn = passages[size:].view(*batch.negative_rows.shape, passages.shape[-1])
-            norms = last_layer_norms(query, passages[:size], drawn, scale)
+            norms = last_layer_norms(query, *_own(query, passages, batch), scale)
         values: list[float] = norms.flatten().tolist()
         return values
 
-    def _encode(self, tokens: Ragged, rows: Rows, max_tokens: int) -> tuple[Tensor, int]:
+    def _encode(self, forward: Forward, tokens: Ragged, rows: Rows, max_tokens: int) -> tuple[Tensor, int]:
         """Vectors float32 [len(rows), D], with gradients, and the number of tokens."""
         special, on = self._texts.special, self._device
         lengths = text_lengths(tokens, rows, special, max_tokens)
         groups = length_groups(lengths, _LEAST_SAVING.get(on.type, _LEAST_SAVING_ELSEWHERE))
+        groups = chunks(groups, self._config.grad_cache_chunk)
         with torch.autocast(on.type, dtype=torch.bfloat16, enabled=self._config.dtype == "bfloat16"):
             vectors = []
             for group in groups:
                 input_ids, attention_mask = collate(tokens, rows[group], special, max_tokens, _LENGTH_MULTIPLE)
-                vectors.append(self._model(input_ids.to(on), attention_mask.to(on)))
+                vectors.append(forward(input_ids.to(on), attention_mask.to(on)))
         given_order = torch.from_numpy(np.argsort(np.concatenate(groups))).to(on)
         return torch.cat(vectors)[given_order], int(lengths.sum())
 
@@ -217,3 +256,12 @@ class TrainingStep:
         if limit and global_norm > limit:
             gradients = [weight.grad for weight in self._weights if weight.grad is not None]
             torch._foreach_mul_(gradients, limit / global_norm)
+
+
+def _own(query: Tensor, passages: Tensor, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+    """The positive [B, D] and the negatives [B, N, D] of each query; of a passage in chunks the one nearest to it."""
+    size = len(query)
+    positive, negative = passages[:size], passages[size:].view(*batch.negative_rows.shape, *passages.shape[1:])
+    if passages.ndim == 2:
+        return positive, negative
+    return nearest(query, positive.unsqueeze(1)).squeeze(1), nearest(query, negative)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import IntEnum
 
 from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
 from services.trainer.ranks import Ranks
@@ -10,6 +11,16 @@ from services.trainer.ranks import Ranks
 OFFER = "negatives"
 """On the board: the version that rank 0 offers."""
 NOTHING, UNREADABLE = -1, -2
+
+
+class Wish(IntEnum):
+    """What a rank wants of the others; the strongest wish is done."""
+
+    GO_ON = 0
+    FINISH = 1
+    """End the training in order, before its last step."""
+    STOP = 2
+    """Leave at once, and go on from the last checkpoint another time."""
 
 
 class Boundary:
@@ -22,14 +33,23 @@ class Boundary:
 
     Attributes:
         version: in use on every rank; None before the first.
+        finishing: whether training ends early, once the step that comes next is done.
     """
 
-    def __init__(self, ranks: Ranks, fresh: FreshNegatives, stop: Callable[[], bool]) -> None:
-        """`stop` says whether this rank wants all to stop."""
+    def __init__(
+        self,
+        ranks: Ranks,
+        fresh: FreshNegatives,
+        stop: Callable[[], bool],
+        finish: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`stop` and `finish` say whether this rank wants all to stop, or to finish."""
         self.version: NegativesVersion | None = None
+        self.finishing = False
         self._ranks = ranks
         self._fresh = fresh
         self._stop = stop
+        self._finish = finish
         self._offered: NegativesVersion | None = None
         self._unreadable = False
 
@@ -43,11 +63,17 @@ class Boundary:
         step = NOTHING if candidate is None else candidate.step
         if self._fresh.failing and not self._ranks.leads:
             step = UNREADABLE
-        stops, steps = zip(*self._ranks.exchange([int(self._stop()), step]), strict=True)
+        wishes, steps = zip(*self._ranks.exchange([self._wish(), step]), strict=True)
         if set(steps) == {steps[0]} and candidate is not None:
             self.version = candidate
         self._unreadable = UNREADABLE in steps
-        return not any(stops)
+        self.finishing = max(wishes) == Wish.FINISH
+        return Wish.STOP not in wishes
+
+    def _wish(self) -> Wish:
+        if self._stop():
+            return Wish.STOP
+        return Wish.FINISH if self._finish() else Wish.GO_ON
 
     def _offer(self) -> NegativesVersion | None:
         """What rank 0 offers: always the same until all have taken it, or however slow one is it would never catch up.

@@ -63,10 +63,13 @@ class Checkpoints:
             return None
         return Restored(ref, fetch(self.store, ref, self.cache))
 
-    def publish(self, model: BiEncoder, optimiser: Optimizer | None, state: TrainerState) -> None:
+    def publish(
+        self, model: BiEncoder, optimiser: Optimizer | None, state: TrainerState, *, final: bool = False
+    ) -> None:
         """Save model and trainer state, make them visible, tell the fleet.
 
-        `optimiser` is None for the start checkpoint, which nothing was trained for yet.
+        `optimiser` is None for the start checkpoint, which nothing was trained for yet. The run ends with the one that
+        is `final`.
         """
         with (
             span("checkpoint", step=state.step, stage=state.stage),
@@ -89,7 +92,7 @@ class Checkpoints:
                 config_sha256=self.config.sha256,
                 stats={"stage": state.stage},
                 pointer=self.layout.pointer("checkpoint"),
-                final=state.step == self.config.training.total_steps,
+                final=final,
             )
             with span("announce"):
                 self.feed.announce(ref)

@@ -14,6 +14,7 @@ from ance.data.dataset import Dataset
 from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
+from ance.model.chunks import Chunking
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.artifacts import fetch
 from ance.runtime.contracts import ArtifactRef, RunConfig
@@ -59,8 +60,8 @@ class Duties(Protocol):
     def record(self, step: int, line: dict[str, object]) -> None:
         """Keep the record of the step that `step` counts in."""
 
-    def save(self, model: BiEncoder, optimiser: Optimizer, state: TrainerState) -> None:
-        """Publish a checkpoint."""
+    def save(self, model: BiEncoder, optimiser: Optimizer, state: TrainerState, *, final: bool) -> None:
+        """Publish a checkpoint; the run ends with the one that is `final`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,28 +114,45 @@ class Leader:
         self.feed.set_step(step)
         self.series.add(line)
 
-    def save(self, model: BiEncoder, optimiser: Optimizer, state: TrainerState) -> None:
+    def save(self, model: BiEncoder, optimiser: Optimizer, state: TrainerState, *, final: bool) -> None:
         """See `Duties`."""
         self.series.flush(state.step)
-        self.checkpoints.publish(model, optimiser, state)
+        self.checkpoints.publish(model, optimiser, state, final=final)
         self.announce("CheckpointPublished", f"checkpoint of step {state.step} ({state.stage})")
 
     def _start(self) -> Restored:
         torch.manual_seed(self.config.training.seed)
         model = BiEncoder.start(self.config.model)
         self._require_same_tokenizer(model)
-        self.checkpoints.publish(model, None, TrainerState(step=0, stage="warmup"))
+        self._require_whole_passages()
+        untrained = not self.config.training.total_steps
+        self.checkpoints.publish(model, None, TrainerState(step=0, stage="warmup"), final=untrained)
         started = self.checkpoints.newest()
         assert started is not None, "it has just been published"
         return started
 
     def _require_same_tokenizer(self, model: BiEncoder) -> None:
         """The token ids of the data set mean something else to another model's tokenizer."""
-        if Tokenizer.load(model.tokenizer_path).sha256 != self.dataset.meta.tokenizer_sha256:
+        settings = self.config.model
+        queries = settings.query_name_or_path or settings.name_or_path
+        for tower, key, name in (
+            (model, "name_or_path", settings.name_or_path),
+            (model.queries, "query_name_or_path", queries),
+        ):
+            if Tokenizer.load(tower.tokenizer_path).sha256 != self.dataset.meta.tokenizer_sha256:
+                raise AnceError(
+                    f"dataset '{self.config.dataset}' was prepared with another tokenizer than that of "
+                    f"model.{key} '{name}': prepare it again with --model {name} and another --name"
+                )
+
+    def _require_whole_passages(self) -> None:
+        """Where passages are read in chunks, those that the data set has cut would be read in part."""
+        chunking = Chunking.of(self.config.model, self.dataset.special)
+        cut_at, wanted = self.dataset.meta.max_tokens, chunking.content * chunking.most
+        if chunking.most > 1 and cut_at < wanted and self.dataset.passages.tokens.lengths.max(initial=0) == cut_at:
             raise AnceError(
-                f"dataset '{self.config.dataset}' was prepared with another tokenizer than that of "
-                f"model.name_or_path '{self.config.model.name_or_path}': prepare it again with --model "
-                f"{self.config.model.name_or_path} and another --name"
+                f"dataset '{self.config.dataset}' has cut its passages at {cut_at} tokens, but model.max_chunks "
+                f"{chunking.most} reads {wanted}: prepare it again with --max-tokens {wanted} and another --name"
             )
 
 
@@ -170,7 +188,7 @@ class Follower:
     def record(self, step: int, line: dict[str, object]) -> None:
         """See `Duties`: rank 0 does."""
 
-    def save(self, model: BiEncoder, optimiser: Optimizer, state: TrainerState) -> None:
+    def save(self, model: BiEncoder, optimiser: Optimizer, state: TrainerState, *, final: bool) -> None:
         """See `Duties`: rank 0 does, all have the same weights."""
 
     def _told(self, subject: str) -> str:

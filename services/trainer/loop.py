@@ -1,11 +1,13 @@
 """The loop of the trainer: warm-up, then ANCE, checkpoints on the way, resumable at every one of them."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 from ance.data.dataset import Dataset
 from ance.model.bi_encoder import BiEncoder
+from ance.model.chunks import Chunking
 from ance.runtime.contracts import RunConfig
 from ance.runtime.health import Health
 from ance.runtime.left_behind import LeftBehind, unless
@@ -18,11 +20,13 @@ from ance.training.data_parallel import PeerLost
 from ance.training.determinism import be_deterministic
 from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
+from ance.training.query_tower import train_queries_only
 from ance.training.schedule import learning_rate
 from ance.training.state import TrainerState
 from ance.training.step import NonFiniteLoss, StepResult, TrainingStep, TrainingTexts
 from services.trainer.checkpoints import Restored
 from services.trainer.duties import Duties, TrainingInterrupted
+from services.trainer.live_index import LiveIndex, LiveIndexes
 from services.trainer.negative_supply import NegativeSupply, Supply
 from services.trainer.ranks import Ranks
 from services.trainer.settings import TrainerSettings
@@ -30,6 +34,8 @@ from services.trainer.stages import Stage, stages
 from services.trainer.step_record import record, show
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 NONFINITE_STEPS = 3
 """So many steps in a row without a finite loss mean that the model has diverged. A single one is left out, as loss
@@ -48,6 +54,7 @@ class Trainer:
         dataset: Dataset,
         supply: NegativeSupply,
         duties: Duties,
+        indexes: LiveIndexes,
         ranks: Ranks,
         metrics: TrainerMetrics,
         shutdown: Shutdown,
@@ -57,6 +64,7 @@ class Trainer:
         self._settings = settings
         self._supply = supply
         self._duties = duties
+        self._indexes = indexes
         self._ranks = ranks
         self._metrics = metrics
         self._shutdown = shutdown
@@ -69,17 +77,17 @@ class Trainer:
             special=dataset.special,
             max_query_tokens=config.model.max_query_tokens,
             max_passage_tokens=config.model.max_passage_tokens,
+            chunking=Chunking.of(config.model, dataset.special),
         )
 
-    def run(self) -> None:
-        """Train to the end of the run.
+    def run(self) -> int:
+        """Train to the end of the run: the number of its steps, or of fewer if it ends early.
 
         Raises:
             TrainingInterrupted: told to stop; after a shutdown request the state is saved.
         """
         training = self._config.training
         self._metrics.total_steps.set(training.total_steps)
-        self._metrics.checkpoint_interval_steps.set(training.checkpoint_steps)
         if training.deterministic:
             be_deterministic()
         with self._health.long_work():
@@ -90,22 +98,31 @@ class Trainer:
             )
         step = restored.ref.step
         for stage in stages(training):
-            if step < stage.last:
-                self._train(stage, model, step, restored)
-                step = stage.last
+            if step < stage.last and not restored.ref.final:
+                step = self._train(stage, model, step, restored)
+        self._metrics.total_steps.set(step)
+        return step
 
-    def _train(self, stage: Stage, model: BiEncoder, step: int, restored: Restored) -> None:
+    def _train(self, stage: Stage, model: BiEncoder, step: int, restored: Restored) -> int:
+        """Train a stage from `step` on, to its end or to an early one: the steps done by then."""
         training = self._config.training
         self._metrics.set_stage(stage.name)
-        if stage.config.negatives == "ance":
+        if stage.config.retrieves:
             limit_threads(self._settings.threads)  # from here on encoders need their share
-        self._interruptibly(lambda: self._supply.start(stage))
+        live = None
+        if stage.config.negatives == "adore":
+            live = self._live_index(stage)
+            train_queries_only(model)
         optimiser = build_optimiser(model, training, stage.config.learning_rate)
         if restored.continues(stage):
             restored.load_optimiser(optimiser)
-        stepper = TrainingStep(model, optimiser, self._texts, training, self._ranks.parallel)
-        saved = step
-        while step < stage.last:
+        passages = None if live is None else live.passages
+        stepper = TrainingStep(model, optimiser, self._texts, training, self._ranks.parallel, passages)
+        retrieve = None if live is None else live.ranked_by(stepper.query_vectors)
+        self._interruptibly(lambda: self._supply.start(stage, retrieve))
+        checkpoints, saved = training.checkpoints, step
+        while step < stage.last and not self._supply.finishing:
+            self._metrics.checkpoint_interval_steps.set(checkpoints.interval(step))
             try:
                 result, supply = self._step(stepper, stage, step)
             except (TrainingInterrupted, PeerLost) as interruption:
@@ -114,12 +131,26 @@ class Trainer:
                     self._save_last(model, optimiser, stage, step)
                 raise TrainingInterrupted(f"at step {step}: {interruption}") from interruption
             step += 1
+            finishing = self._supply.finishing
+            self._metrics.stopping.set(finishing)
             if result is not None:
                 show(self._metrics, stage, step, result, supply)
-                self._duties.record(step, record(stage, step, result, supply))
-            if step % training.checkpoint_steps == 0 or step == stage.last:
-                self._save(model, optimiser, stage, step)
+                self._duties.record(step, record(stage, step, result, supply, stopping=finishing))
+            if checkpoints.is_due(step) or step == stage.last or finishing:
+                self._save(model, optimiser, stage, step, final=finishing or step == training.total_steps)
                 saved = step
+        return step
+
+    def _live_index(self, stage: Stage) -> LiveIndex:
+        """The index of a checkpoint that began the stage, or of a later one: waits for the first.
+
+        Raises:
+            TrainingInterrupted: asked to stop meanwhile.
+        """
+        ref = self._indexes.wait_from(stage.first, self._stopping)
+        if ref is None:
+            raise TrainingInterrupted("while waiting for the index of the stage")
+        return self._interruptibly(lambda: self._indexes.open(ref, stage.first))
 
     def _step(self, stepper: TrainingStep, stage: Stage, step: int) -> tuple[StepResult | None, Supply]:
         """Make optimiser step number `step`; its result is None where its loss was not finite and it was left out.
@@ -134,9 +165,10 @@ class Trainer:
             raise TrainingInterrupted("asked to stop")
         try:
             with supply.traced(step):
+                batches = self._batches.batch(step, supply.source)
                 result = stepper.run(
                     step,
-                    self._batches.batch(step, supply.source),
+                    batches,
                     loss=stage.config.loss,
                     learning_rate=learning_rate(stage.config, step - stage.first),
                 )
@@ -148,12 +180,16 @@ class Trainer:
             log.error("step left out: %s", error, extra={"step": step + 1})
             return None, supply
         self._nonfinite = 0
+        if stage.config.shares_batch:
+            self._metrics.negatives_masked.inc(sum(int(batch.known_positives.sum()) for batch in batches))
         return result, supply
 
-    def _save(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
+    def _save(
+        self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int, *, final: bool = False
+    ) -> None:
         state = TrainerState(step=step, stage=stage.name, negatives_step=self._supply.version)
         with self._health.long_work():
-            self._duties.save(model, optimiser, state)
+            self._duties.save(model, optimiser, state, final=final)
 
     def _save_last(self, model: BiEncoder, optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> None:
         """Save in time to release the lease before SIGKILL. What is not whole by then was never there."""
@@ -163,10 +199,10 @@ class Trainer:
         except LeftBehind:
             log.warning("no time to save, the steps since the last checkpoint are lost", extra={"step": step})
 
-    def _interruptibly(self, work: Callable[[], None]) -> None:
+    def _interruptibly(self, work: Callable[[], T]) -> T:
         """Do work that asks nobody whether to stop. Nothing is lost by leaving it."""
         try:
-            unless(self._stopping, work)
+            return unless(self._stopping, work)
         except LeftBehind:
             raise TrainingInterrupted("before the first step of a stage") from None
 

@@ -1,18 +1,23 @@
 """Which negatives the next step trains on, and whether it may run at all."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
+from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
+from ance.negatives.filters import HasAnswer
+from ance.negatives.live import LiveNegatives, Retrieve
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
+from ance.runtime.contracts import RunConfig
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.tracing import span
+from ance.training.given_mining import mine_given
 from services.trainer.boundary import Boundary
 from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
 from services.trainer.stages import Stage
@@ -57,15 +62,17 @@ class NegativeSupply:
         dataset: Dataset,
         fresh: FreshNegatives,
         bm25: Callable[[], MinedNegatives],
-        max_async_gap: int,
+        config: RunConfig,
         metrics: TrainerMetrics,
         boundary: Boundary,
     ) -> None:
         """`bm25` mines or fetches BM25's negatives, once a stage needs them."""
+        self._dataset = dataset
         self._random = RandomNegatives(len(dataset.passages), dataset.qrels("train"))
         self._fresh = fresh
         self._bm25 = bm25
-        self._max_async_gap = max_async_gap
+        self._training = config.training
+        self._mining = config.negatives
         self._metrics = metrics
         self._boundary = boundary
         self._current: Supply | None = None
@@ -76,17 +83,27 @@ class NegativeSupply:
         current = self._current
         return None if current is None or current.version is None else current.version.step
 
-    def start(self, stage: Stage) -> None:
-        """Prepare for a stage; mines BM25's negatives if it trains on them."""
+    @property
+    def finishing(self) -> bool:
+        """Whether training ends early, after the step that is under way."""
+        return self._boundary.finishing
+
+    def start(self, stage: Stage, retrieve: Retrieve | None = None) -> None:
+        """Prepare for a stage; mines BM25's negatives if it trains on them. `retrieve` is for ADORE, which needs it."""
         match stage.config.negatives:
             case "random":
                 self._current = Supply(self._random)
+            case "given":
+                self._current = Supply(self._listed(mine_given(self._dataset, self._mining)))
             case "bm25":
                 self._current = Supply(self._listed(self._bm25()))
             case "bm25+random":
                 self._current = Supply(MixedNegatives([self._listed(self._bm25()), self._random]))
             case "in_batch":
                 self._current = Supply(NoNegatives())
+            case "adore":
+                assert retrieve is not None, "the loop opens an index for the stage"
+                self._current = Supply(self._live(retrieve))
             case "ance":
                 self._current = None
 
@@ -94,17 +111,14 @@ class NegativeSupply:
         """Negatives for the step after `step`; None where a rank wants to stop.
 
         Newer negatives are taken without waiting. It waits only where there is nothing to train on: before a
-        run's first version, and while the newest is more than `max_async_gap` steps old.
+        run's first version, and while the newest is older than the configuration allows.
 
         Raises:
             PeerLost: another rank is gone.
         """
         if stage.config.negatives != "ance":
             return self._current if self._boundary.meet() else None
-        oldest = stage.first
-        if self._max_async_gap:
-            oldest = max(oldest, step - self._max_async_gap)
-        version = self._newest_from(oldest)
+        version = self._newest_from(self._training.oldest_negatives(step))
         if version is not None and (self._current is None or self._current.version is not version):
             self._current = Supply(self._listed(version.negatives), version, since=step)
             log.info("training on newer negatives", extra={"version": version.step, "step": step})
@@ -127,5 +141,27 @@ class NegativeSupply:
         finally:
             self._metrics.waiting.set(0)
 
+    def _live(self, retrieve: Retrieve) -> LiveNegatives:
+        return LiveNegatives(
+            retrieve,
+            self._dataset.qrels("train"),
+            self._mining,
+            self._random,
+            has_answer=self._has_answer(),
+            on_drop=self._count_dropped,
+            on_fill=self._metrics.negatives_filled.inc,
+        )
+
+    def _has_answer(self) -> HasAnswer | None:
+        if not self._mining.exclude_answers:
+            return None
+        return AnswerMatcher(self._dataset.passages, self._dataset.answers("train"))
+
+    def _count_dropped(self, dropped: Mapping[str, int]) -> None:
+        for name, count in dropped.items():
+            self._metrics.candidates_dropped.labels(filter=name).inc(count)
+
     def _listed(self, mined: MinedNegatives) -> ListedNegatives:
-        return ListedNegatives(np.asarray(mined.queries), mined.negatives, self._random)
+        return ListedNegatives(
+            np.asarray(mined.queries), mined.negatives, self._random, on_fill=self._metrics.negatives_filled.inc
+        )

@@ -27,8 +27,11 @@ def show(metrics: TrainerMetrics, stage: Stage, step: int, result: StepResult, s
         metrics.set_negatives(supply.version.step, supply.version.checkpoint_created_at)
 
 
-def record(stage: Stage, step: int, result: StepResult, supply: Supply) -> dict[str, Any]:
-    """The step as a line of the series. Gradients are there every `training.gradient_norm_steps` steps."""
+def record(stage: Stage, step: int, result: StepResult, supply: Supply, *, stopping: bool = False) -> dict[str, Any]:
+    """The step as a line of the series. Gradients are there every `training.gradient_norm_steps` steps.
+
+    `stopping` marks the step that training ends early with.
+    """
     line: dict[str, Any] = {
         "step": step,
         "stage": stage.name,
@@ -39,6 +42,8 @@ def record(stage: Stage, step: int, result: StepResult, supply: Supply) -> dict[
         "async_gap": supply.async_gap(step),
         "async_gap_seconds": supply.async_gap_seconds(),
     }
+    if stopping:
+        line["stopping"] = True
     if result.instance_bounds:
         line["gradient_norms"] = result.gradient_norms
         bounds = bounds_by_negatives(stage, result)

@@ -13,12 +13,14 @@ from ance.runtime import logs
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
+from ance.runtime.index_backend import IndexBackend, index_backend
 from ance.runtime.kubernetes.client import cluster_for
 from ance.runtime.kubernetes.events import open_events
 from ance.runtime.layout import RunLayout
 from ance.runtime.lease import open_lease
 from ance.runtime.left_behind import LeftBehind
 from ance.runtime.metrics import TrainerMetrics, labelled, serve, watch_gpu
+from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.process import TERMINATED, limit_threads
 from ance.runtime.run import OpenRun, begin, find_run
 from ance.runtime.settings import load
@@ -28,7 +30,9 @@ from ance.training.data_parallel import PeerLost
 from services.trainer.boundary import Boundary
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.duties import Duties, Follower, Leader, TrainingInterrupted
+from services.trainer.early_stop import out_of_patience
 from services.trainer.fresh_negatives import FreshNegatives
+from services.trainer.live_index import LiveIndexes
 from services.trainer.loop import Trainer
 from services.trainer.negative_supply import NegativeSupply
 from services.trainer.ranks import Place, Ranks, join
@@ -129,7 +133,8 @@ class Process:
                         series,
                         announce,
                     )
-                    self._work(leader, ranks, stop)
+                    with out_of_patience(store, layout, config, settings.negatives_poll_seconds) as finish:
+                        self._work(leader, ranks, stop, finish)
             finally:
                 lease.release()
             self._stay()  # and with it the feed, for whoever starts later
@@ -146,20 +151,32 @@ class Process:
         settings = self.run.settings
         return join(self.place, settings.device, settings.peer_seconds, stop, self.health.long_work)
 
-    def _work(self, duties: Duties, ranks: Ranks, stop: Callable[[], bool]) -> None:
+    def _work(
+        self,
+        duties: Duties,
+        ranks: Ranks,
+        stop: Callable[[], bool],
+        finish: Callable[[], bool] = lambda: False,
+    ) -> None:
         config, store, settings = self.run.config, self.run.store, self.run.settings
         hold = VersionHold(store, self.run.layout, settings.holder)
         fresh = FreshNegatives(
             store, hold, duties.newest_negatives, settings.cache_dir, settings.negatives_poll_seconds
         )
-        boundary = Boundary(ranks, fresh, stop)
-        supply = NegativeSupply(self.dataset, fresh, duties.bm25, config.training.max_async_gap, self.metrics, boundary)
+        boundary = Boundary(ranks, fresh, stop, finish)
+        supply = NegativeSupply(self.dataset, fresh, duties.bm25, config, self.metrics, boundary)
+        indexes = LiveIndexes(store, self.run.layout, hold, self._index_backend, settings.cache_dir, self.metrics)
         with hold, fresh:
             self.health.ready()
-            Trainer(
-                config, settings, self.dataset, supply, duties, ranks, self.metrics, self.shutdown, self.health
+            steps = Trainer(
+                config, settings, self.dataset, supply, duties, indexes, ranks, self.metrics, self.shutdown, self.health
             ).run()
-        log.info("training finished", extra={"step": config.training.total_steps})
+        log.info("training finished", extra={"step": steps})
+
+    def _index_backend(self) -> IndexBackend:
+        run = self.run
+        device = "cuda" if run.settings.device == "cuda" else "cpu"  # to Faiss, that of a rank has no name
+        return index_backend(run.config.index, load(MilvusSettings), run.store, run.layout, device=device)
 
     def _stay(self) -> None:
         while self.run.settings.on_complete == "wait" and not self.shutdown.wait(WAIT_SECONDS):

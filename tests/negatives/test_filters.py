@@ -50,6 +50,6 @@ def test_padding_is_never_asked_for_an_answer() -> None:
         asked.append((query, passage))
         return passage == 7
 
-    held = holding_answers(IDS, has_answer)
+    held = holding_answers(np.arange(len(IDS)), IDS, has_answer)
     assert_array_equal(held, IDS == 7)
     assert len(asked) == 10 and min(passage for _, passage in asked) == 2

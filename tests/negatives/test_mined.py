@@ -3,7 +3,7 @@ from numpy.testing import assert_array_equal
 
 from ance.data.qrels import Qrels
 from ance.negatives.config import NegativesConfig
-from ance.negatives.mined import MinedNegatives, mine, ranking_depth
+from ance.negatives.mined import MinedNegatives, mine, mine_rows, ranking_depth
 from ance.negatives.mixing import Pool
 
 QUERIES, PASSAGES = 6, 40
@@ -147,3 +147,30 @@ def test_a_pool_gives_its_share_of_the_sample():
         assert set(mined.negatives[query, :2].tolist()) <= set(mined.candidates[query].tolist())
         assert set(mined.negatives[query, 2:].tolist()) <= set(range(30, 40))
         assert len(set(mined.negatives[query].tolist())) == 4
+
+
+def test_what_a_pool_holds_of_an_answer_is_dropped_and_counted_too():
+    config = CONFIG.model_copy(update={"exclude_answers": True})
+    pool = Pool(np.tile(np.arange(30, 40), (QUERIES, 1)), 0.5)
+    alone = mine(*ranking(), qrels(), config, step=1, has_answer=lambda query, passage: passage % 5 == query)
+    mined = mine(
+        *ranking(), qrels(), config, step=1, pools=[pool], has_answer=lambda query, passage: passage % 5 == query
+    )
+    assert all(row % 5 != query for query in range(QUERIES) for row in mined.negatives[query].tolist())
+    assert mined.dropped["answer"] == alone.dropped["answer"] + 5 * 2
+
+
+def test_some_queries_are_mined_as_all_of_them_are():
+    rows, (ids, scores) = np.array([4, 1]), ranking()
+    config = CONFIG.model_copy(update={"exclude_answers": True, "sampling": "top"})
+    some = mine_rows(
+        rows,
+        (ids[rows], scores[rows]),
+        qrels(),
+        config,
+        np.random.default_rng(0),
+        has_answer=lambda query, passage: passage % 5 == query,
+    )
+    whole = mine(ids, scores, qrels(), config, step=1, has_answer=lambda query, passage: passage % 5 == query)
+    assert_array_equal(some.queries, rows)
+    assert_array_equal(some.negatives, whole.negatives[rows])

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -23,17 +25,18 @@ QRELS = judged([0], [1, 2], [3], [4])
 LISTS = np.array([[10, 11, 12, 13], [20, 21, -1, -1], [3, 30, 31, 32]], dtype=np.int64)
 
 
-def listed(passages: int = 50) -> ListedNegatives:
+def listed(passages: int = 50, on_fill: Callable[[int], None] = lambda count: None) -> ListedNegatives:
     """Lists of queries 2, 0 and 1, in this order: LISTS[2] holds a positive of query 2."""
-    return ListedNegatives(int_rows(0, 1, 2)[[2, 0, 1]], LISTS[[2, 0, 1]], RandomNegatives(passages, QRELS))
+    rows, random = int_rows(2, 0, 1), RandomNegatives(passages, QRELS)
+    return ListedNegatives(rows, LISTS[rows], random, on_fill=on_fill)
 
 
 def test_negatives_come_from_the_list_of_their_own_query():
-    source = listed()
-    negatives = source.negatives(int_rows(1, 0), 2, np.random.default_rng(0))
+    filled: list[int] = []
+    negatives = listed(on_fill=filled.append).negatives(int_rows(1, 0), 2, np.random.default_rng(0))
     assert set(negatives[0]) == {20, 21}
     assert set(negatives[1]) < {10, 11, 12, 13}
-    assert source.filled == 0
+    assert filled == []
 
 
 def test_every_listed_negative_is_drawn_in_time():
@@ -49,28 +52,29 @@ def test_a_listed_known_positive_is_never_drawn():
 
 
 def test_a_short_list_is_filled_with_random_passages_that_are_neither_listed_nor_positive():
-    source = listed(passages=25)
-    negatives = source.negatives(int_rows(1), 23, np.random.default_rng(0))
+    filled: list[int] = []
+    negatives = listed(passages=25, on_fill=filled.append).negatives(int_rows(1), 23, np.random.default_rng(0))
     # 25 passages less two positives are exactly the 23 asked for.
     assert sorted(negatives[0]) == [row for row in range(25) if row not in (1, 2)]
-    assert source.filled == 21
+    assert filled == [21]
 
 
 def test_a_query_without_a_list_gets_random_negatives():
-    source = listed()
-    negatives = source.negatives(int_rows(3, 0), 4, np.random.default_rng(0))
+    filled: list[int] = []
+    negatives = listed(on_fill=filled.append).negatives(int_rows(3, 0), 4, np.random.default_rng(0))
     assert len(set(negatives[0])) == 4
     assert 4 not in negatives[0]
     assert set(negatives[1]) == {10, 11, 12, 13}
-    assert source.filled == 4
+    assert filled == [4]
 
 
 def test_with_no_list_at_all_every_negative_is_random():
-    source = ListedNegatives(int_rows(), np.empty((0, 5), dtype=np.int64), RandomNegatives(50, QRELS))
+    filled: list[int] = []
+    source = ListedNegatives(int_rows(), np.empty((0, 5), np.int64), RandomNegatives(50, QRELS), on_fill=filled.append)
     negatives = source.negatives(int_rows(0, 1), 5, np.random.default_rng(0))
     assert negatives.shape == (2, 5)
     assert (negatives >= 0).all()
-    assert source.filled == 10
+    assert filled == [10]
 
 
 def test_the_same_generator_state_gives_the_same_negatives():

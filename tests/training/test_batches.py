@@ -6,7 +6,9 @@ from numpy.testing import assert_array_equal
 
 from ance.data.qrels import Qrels
 from ance.errors import AnceError
-from ance.negatives.sources import NoNegatives, RandomNegatives
+from ance.negatives.config import NegativesConfig
+from ance.negatives.live import LiveNegatives
+from ance.negatives.sources import ListedNegatives, MixedNegatives, NoNegatives, RandomNegatives
 from ance.training.batches import TrainingBatch, TrainingBatches
 from ance.training.config import BatchConfig, StageConfig, TrainingConfig
 
@@ -97,6 +99,39 @@ def test_negatives_are_fresh_at_every_visit_and_never_known_positives():
             assert not set(negatives) & set(known.positives(query))
             drawn.add((query, *negatives.tolist()))
     assert len(drawn) > 450  # of 500 visits
+
+
+def test_no_batch_is_dominated_by_the_many_negatives_of_one_query():
+    # The original code trains on 20 negatives of one query in a row: 64 pairs of a step hold 6 queries.
+    mined = np.array([[row for row in range(10, PASSAGES) if row // 2 != query][:20] for query in range(QUERIES)])
+    listed = ListedNegatives(np.arange(QUERIES), mined, SOURCE)
+    batches = stream(batch_size=16, negatives_per_query=1)
+    for step in range(40):
+        for batch in batches.batch(step, listed):
+            assert len(set(batch.query_rows.tolist())) == 16 and batch.negative_rows.shape == (16, 1)
+
+
+class Retrieved:
+    """An index that finds the known positives of a query first of all."""
+
+    def __call__(self, rows, depth):
+        first = qrels().padded_positives(rows)
+        others = np.tile(np.arange(PASSAGES - 12, PASSAGES), (len(rows), 1))
+        ids = np.concatenate([first, others], axis=1)[:, :depth]
+        return ids, -np.tile(np.arange(ids.shape[1], dtype=np.float32), (len(rows), 1))
+
+
+LISTED = ListedNegatives(np.arange(QUERIES), np.tile(np.arange(PASSAGES), (QUERIES, 1)), SOURCE)
+LIVE = LiveNegatives(Retrieved(), qrels(), NegativesConfig(candidates=5, sample=5), SOURCE)
+
+
+@pytest.mark.parametrize("source", [SOURCE, LISTED, MixedNegatives([LISTED, SOURCE]), LIVE])
+def test_no_source_gives_a_known_positive_even_where_it_finds_one(source):
+    known = qrels()
+    for step in range(30):
+        for batch in stream().batch(step, source):
+            for query, negatives in zip(batch.query_rows, batch.negative_rows, strict=True):
+                assert not set(negatives.tolist()) & set(known.positives(query).tolist())
 
 
 def test_the_mask_marks_exactly_the_other_known_positives_of_each_query():

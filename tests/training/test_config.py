@@ -3,12 +3,64 @@
 import pytest
 from pydantic import ValidationError
 
-from ance.training.config import StageConfig
+from ance.training.config import StageConfig, TrainingConfig
+
+WARMUP = {"steps": 20, "learning_rate": 1e-3, "negatives": "bm25"}
+ANCE = {"steps": 60, "learning_rate": 1e-3, "negatives": "ance"}
+
+
+def training(**settings: object) -> TrainingConfig:
+    return TrainingConfig.model_validate({"warmup": WARMUP, "ance": ANCE, "checkpoint_steps": 5, **settings})
 
 
 @pytest.mark.parametrize("loss", ["in_batch", "hardest_in_batch"])
 def test_negatives_of_the_batch_go_with_a_loss_over_the_batch(loss: str) -> None:
     settings = {"steps": 1, "learning_rate": 1e-3, "negatives": "in_batch"}
     assert StageConfig.model_validate(settings | {"loss": loss}).loss == loss
-    with pytest.raises(ValidationError, match="draws none for the loss pairwise"):
-        StageConfig.model_validate(settings)
+    for of_pairs in ("pairwise", "lambda_rank"):
+        with pytest.raises(ValidationError, match=f"draws none for the loss {of_pairs}"):
+            StageConfig.model_validate(settings | {"loss": of_pairs})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"checkpoint_steps": "5:10"}, "checkpoint_steps\n.*must rise from 0"),
+        ({"checkpoint_steps": "0:5,40:10", "max_async_gap": 9}, r"max_async_gap \(9\) must be 0 or at least"),
+        ({"synchronous": True, "max_async_gap": 10}, "leave max_async_gap at 0"),
+        ({"refresh": "static", "synchronous": True}, "refresh: static goes with neither"),
+        ({"refresh": "static", "max_async_gap": 10}, "refresh: static goes with neither"),
+        ({"warmup": WARMUP | {"negatives": "ance"}}, "no index before the warm-up has ended"),
+        ({"warmup": WARMUP | {"negatives": "adore"}}, "no index before the warm-up has ended"),
+        ({"ance": ANCE | {"negatives": "adore"}, "synchronous": True}, "adore are never old"),
+        ({"ance": ANCE | {"negatives": "bm25"}, "early_stopping": {}}, "makes none while it trains"),
+        ({"refresh": "static", "early_stopping": {"patience": 2}}, "makes none while it trains"),
+    ],
+)
+def test_refreshes_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        training(**settings)
+
+
+def test_by_default_each_newer_checkpoint_from_the_end_of_the_warm_up_on_may_be_encoded_with() -> None:
+    config = training()
+    assert [config.next_refresh_step(published) for published in (-1, 5, 20, 25)] == [20, 20, 21, 26]
+
+
+def test_static_negatives_are_mined_once_and_the_last_checkpoint_is_indexed() -> None:
+    config = training(refresh="static")
+    assert [config.next_refresh_step(published) for published in (-1, 20, 80)] == [20, 80, 80]
+
+
+def test_how_old_negatives_may_be_follows_from_the_mode() -> None:
+    assert {training().oldest_negatives(step) for step in (20, 79)} == {20}
+    assert [training(max_async_gap=10).oldest_negatives(step) for step in (20, 29, 31)] == [20, 20, 21]
+    schedule = training(checkpoint_steps="0:5,40:10", synchronous=True)
+    assert [schedule.oldest_negatives(step) for step in (20, 24, 25, 40, 49, 50)] == [20, 20, 25, 40, 40, 50]
+
+
+def test_adore_keeps_the_passages_of_the_checkpoint_that_begins_its_stage() -> None:
+    adore = training(ance=ANCE | {"negatives": "adore"})
+    assert [adore.passages_step(step) for step in (20, 25, 80)] == [20, 20, 20]
+    assert adore.first_refresh_step == 20
+    assert [training().passages_step(step) for step in (20, 25, 80)] == [20, 25, 80]

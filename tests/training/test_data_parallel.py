@@ -35,6 +35,7 @@ CASES: dict[str, dict[str, Any]] = {
     "pairwise, clipped": {"loss": "pairwise", "optimizer": "adamw", "max_grad_norm": 0.05},
     "in batch": {"loss": "in_batch", "optimizer": "adamw", "weight_decay": 0.01},
     "in batch, LAMB": {"loss": "in_batch", "optimizer": "lamb", "gradient_accumulation": 1},
+    "in batch, in chunks": {"loss": "in_batch", "optimizer": "adamw", "grad_cache_chunk": 3},
     "hardest in batch": {"loss": "hardest_in_batch", "optimizer": "adamw", "max_grad_norm": 0.05},
 }
 

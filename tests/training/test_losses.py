@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, listwise_nll, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, listwise_nll, pairwise_nll
 
 BATCH, NEGATIVES, DIM, SCALE = 3, 2, 4, 1.7
 
@@ -112,6 +112,22 @@ def test_a_query_whose_others_are_all_positives_adds_nothing_to_the_hardest_loss
 def test_the_hardest_loss_has_the_gradient_of_finite_differences(query, positive, no_other_positives):
     mask = no_other_positives[:, :BATCH]
     assert torch.autograd.gradcheck(lambda q, p: hardest_in_batch_nll(q, p, mask, SCALE), (query, positive))
+
+
+def test_lambda_rank_weights_each_pair_by_what_swapping_it_changes_in_the_reciprocal_rank():
+    # Scores of one query: the positive 2, the negatives 3, 1 and 0, so that the positive is second of four.
+    query, positive = torch.tensor([[1.0]]), torch.tensor([[2.0]])
+    negative = torch.tensor([[[3.0], [1.0], [0.0]]])
+    pairs = [torch.nn.functional.softplus(torch.tensor(SCALE * (score - 2.0))) for score in (3.0, 1.0, 0.0)]
+    expected = (1 - 1 / 2) * pairs[0] + (1 / 2 - 1 / 3) * pairs[1] + (1 / 2 - 1 / 4) * pairs[2]
+    torch.testing.assert_close(lambda_rank(query, positive, negative, SCALE), expected)
+    queries = lambda_rank(query.repeat(2, 1), positive.repeat(2, 1), torch.cat([negative, negative + 7]), SCALE)
+    alone = lambda_rank(query, positive, negative + 7, SCALE)
+    torch.testing.assert_close(queries, (expected + alone) / 2)
+
+
+def test_lambda_rank_has_the_gradient_of_finite_differences(query, positive, negative):
+    assert torch.autograd.gradcheck(lambda *vectors: lambda_rank(*vectors, SCALE), (query, positive, negative))
 
 
 def test_listwise_nll_is_the_softmax_of_the_first_of_each_group():

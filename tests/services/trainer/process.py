@@ -14,6 +14,7 @@ from ance.runtime.artifacts import fetch
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
+from ance.runtime.index_backend import FaissBackend
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.redis_lease import RedisLease
@@ -22,6 +23,7 @@ from services.trainer.boundary import Boundary
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.duties import Leader
 from services.trainer.fresh_negatives import FreshNegatives
+from services.trainer.live_index import LiveIndexes
 from services.trainer.loop import Trainer
 from services.trainer.negative_supply import NegativeSupply
 from services.trainer.ranks import Place, Ranks
@@ -52,6 +54,7 @@ class TrainerProcess:
         self.run_under_test = run
         self.metrics = TrainerMetrics()
         self.health = Health()
+        self.finish: Callable[[], bool] = lambda: False
         self.announced: list[tuple[str, str]] = []
         self.lease = RunLease(RedisLease(client, f"{config.run}/trainer", "test"))
         self.feed = CheckpointServer(0, config.run)
@@ -79,13 +82,15 @@ class TrainerProcess:
             run.dataset,
             self.fresh,
             leader.bm25,
-            config.training.max_async_gap,
+            config,
             self.metrics,
-            Boundary(ranks, self.fresh, stop),
+            Boundary(ranks, self.fresh, stop, lambda: self.finish()),
         )
         settings = TrainerSettings.model_validate(run.settings(**settings_values))
+        hold = VersionHold(store, layout, "live")
+        indexes = LiveIndexes(store, layout, hold, lambda: FaissBackend(config.index), run.cache, self.metrics)
         self.trainer = Trainer(
-            config, settings, run.dataset, supply, leader, ranks, self.metrics, shutdown, self.health
+            config, settings, run.dataset, supply, leader, indexes, ranks, self.metrics, shutdown, self.health
         )
 
     def run(self, after_step: AfterStep = lambda step: None) -> None:

@@ -18,7 +18,7 @@ from ance.runtime.layout import RunLayout
 from ance.runtime.settings import load
 from ance.runtime.store import Store
 from services.trainer import fresh_negatives
-from services.trainer.boundary import NOTHING, OFFER, UNREADABLE, Boundary
+from services.trainer.boundary import NOTHING, OFFER, UNREADABLE, Boundary, Wish
 from services.trainer.duties import Follower
 from services.trainer.fresh_negatives import FreshNegatives, NegativesVersion
 from services.trainer.ranks import Place, Ranks, join
@@ -113,8 +113,19 @@ def test_another_rank_uses_what_rank_0_offers_and_says_when_it_cannot_read_it() 
 
 @pytest.mark.parametrize("leads", [True, False])
 def test_the_wish_of_any_rank_to_stop_stops_all(leads: bool) -> None:
-    assert not boundary(Peers(leads, others=[(1, NOTHING)]), Fresh()).meet()
+    assert not boundary(Peers(leads, others=[(Wish.STOP, NOTHING)]), Fresh()).meet()
     assert not boundary(Peers(leads, others=[(0, NOTHING)]), Fresh(), stop=True).meet()
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_all_finish_with_the_same_step_when_rank_0_says_so_but_the_wish_to_stop_is_stronger(leads: bool) -> None:
+    fresh = Fresh()
+    finishing = Boundary(Peers(leads, others=[(Wish.GO_ON, NOTHING)]), fresh, lambda: False, lambda: True)  # type: ignore[arg-type]
+    told = boundary(Peers(leads, others=[(Wish.FINISH, NOTHING)]), fresh)
+    assert finishing.meet() and finishing.finishing
+    assert told.meet() and told.finishing
+    assert not boundary(Peers(leads, others=[(Wish.FINISH, NOTHING)]), fresh, stop=True).meet()
+    assert boundary(Peers(leads, others=[(Wish.GO_ON, NOTHING)]), fresh).meet()
 
 
 def cross(url: str, run: str, cache: Path) -> list[int]:

@@ -36,11 +36,11 @@ def test_a_last_checkpoint_that_takes_too_long_is_left_and_the_run_is_free_befor
     process = TrainerProcess(run, client, shutdown, grace_seconds=1.0)
     publish = Checkpoints.publish
 
-    def slow(self: Checkpoints, model: Any, optimiser: Any, state: Any) -> None:
+    def slow(self: Checkpoints, model: Any, optimiser: Any, state: Any, *, final: bool) -> None:
         if shutdown.requested:
             release.wait(30)
         else:
-            publish(self, model, optimiser, state)
+            publish(self, model, optimiser, state, final=final)
 
     monkeypatch.setattr(Checkpoints, "publish", slow)
     with pytest.raises(TrainingInterrupted):

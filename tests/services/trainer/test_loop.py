@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+import numpy as np
 import pytest
 from redis import Redis
 
+from ance.data.qrels import Qrels
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.shutdown import Shutdown
 from ance.training.state import read_state
@@ -16,6 +18,7 @@ from services.trainer.loop import TrainingInterrupted
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
 from tests.services.trainer.process import TrainerProcess, same, series, weights
+from tests.system.tiny import TRAIN
 
 
 def stage(steps: int, negatives: str) -> dict[str, object]:
@@ -37,7 +40,7 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
     new_run: NewRun, client: Redis, shutdown: Shutdown, negatives: str, interrupted_after: int
 ) -> None:
     # Step 4 ends the warm-up: the resumed run then begins a stage instead of continuing one.
-    plan = training(stage(4, negatives), stage(2, "random"))
+    plan = training({**stage(4, negatives), "lr_warmup_steps": 2}, stage(2, "random"))
     straight, interrupted = new_run(training=plan), new_run(training=plan)
     TrainerProcess(straight, client, shutdown).run()
 
@@ -51,7 +54,8 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
     assert newest(interrupted).final and newest(interrupted).step == 6
     assert same(weights(interrupted, 6), weights(straight, 6))
     assert not same(weights(straight, 6), weights(straight, 4))
-    assert [record["loss"] for record in series(interrupted)] == [record["loss"] for record in series(straight)]
+    for what in ("loss", "learning_rate"):  # the same batches, the same schedule
+        assert [record[what] for record in series(interrupted)] == [record[what] for record in series(straight)]
 
 
 def test_a_run_that_was_killed_repeats_the_steps_after_its_last_checkpoint_and_records_each_once(
@@ -151,3 +155,29 @@ def test_a_checkpoint_saved_on_shutdown_says_which_negatives_were_in_use(
     with pytest.raises(TrainingInterrupted):
         TrainerProcess(run, client, shutdown).run(after_step=lambda step: shutdown.request() if step == 3 else None)
     assert read_state(run.path(f"{run.layout.checkpoint(3)}/{STATE}")).negatives_step == 0
+
+
+def test_checkpoints_follow_their_schedule_and_end_each_stage(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    plan = training(stage(3, "random"), stage(5, "random"), checkpoint_steps="0:2,4:3")
+    run = new_run(training=plan)
+    process = TrainerProcess(run, client, shutdown)
+    process.run()
+    assert sorted(map(int, run.store.folders(f"{run.layout.root}/checkpoints"))) == [0, 2, 3, 4, 7, 8]
+    assert process.metrics.registry.get_sample_value("ance_trainer_checkpoint_interval_steps") == 3
+
+
+def test_known_positives_of_other_queries_in_a_batch_are_masked_and_counted(
+    new_run: NewRun, client: Redis, shutdown: Shutdown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.arange(TRAIN)
+    alike = Qrels.build(TRAIN, rows, np.zeros_like(rows), np.ones(TRAIN, np.int32))
+    masked = {}
+    for loss in ("in_batch", "pairwise"):
+        run = new_run(training=training({**stage(2, "random"), "loss": loss}, stage(0, "random")))
+        monkeypatch.setattr(run.dataset, "qrels", lambda split: alike)
+        process = TrainerProcess(run, client, shutdown)
+        process.run()
+        masked[loss] = process.metrics.registry.get_sample_value("ance_trainer_negatives_masked_total")
+    assert masked == {"in_batch": 2 * 8 * 7, "pairwise": 0}

@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from ance.data.candidates import Candidates
+from ance.data.dataset import Dataset
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import TrainerMetrics
@@ -21,6 +23,7 @@ from services.trainer.ranks import Place, Ranks
 from services.trainer.stages import Stage
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
+from tests.system.tiny import TRAIN
 
 ROWS = np.arange(4)
 
@@ -45,9 +48,12 @@ class Desk:
     stopped: threading.Event
     mined: list[int]
 
-    def supply(self, max_async_gap: int = 0) -> NegativeSupply:
+    def supply(self, **changes: object) -> NegativeSupply:
+        """`changes` are of the configuration, whose warm-up ends with step 20."""
+        training = self.run.config.training.model_copy(update={"max_async_gap": 0, **changes})
         boundary = Boundary(Ranks(Place(rank=0, world_size=1, local_rank=0)), self.fresh, self.stopped.is_set)
-        return NegativeSupply(self.run.dataset, self.fresh, self.bm25, max_async_gap, self.metrics, boundary)
+        config = self.run.config.model_copy(update={"training": training})
+        return NegativeSupply(self.run.dataset, self.fresh, self.bm25, config, self.metrics, boundary)
 
     def bm25(self) -> MinedNegatives:
         self.mined.append(1)
@@ -110,6 +116,16 @@ def test_bm25_and_random_negatives_can_be_mixed(desk: Desk) -> None:
     assert len(np.unique(rows)) > 20
 
 
+def test_a_stage_may_train_on_what_the_data_set_came_with(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = Candidates.build(TRAIN, np.repeat(np.arange(TRAIN), 2), np.tile([210, 211], TRAIN))
+    monkeypatch.setattr(Dataset, "candidates", lambda dataset, split: {"train": candidates}[split])
+    supply, given = desk.supply(), stage("given", first=0, last=20)
+    supply.start(given)
+    negatives = supply.for_step(given, 0)
+    assert negatives is not None and supply.version is None and desk.mined == []
+    assert drawn(negatives) <= {210, 211}
+
+
 def test_a_stage_on_negatives_of_the_batch_draws_none(desk: Desk) -> None:
     supply = desk.supply()
     config = StageConfig(steps=20, learning_rate=1e-3, negatives="in_batch", loss="in_batch")
@@ -166,3 +182,23 @@ def test_a_wish_to_stop_ends_the_wait(desk: Desk) -> None:
     desk.stopped.set()
     assert asking.result() is None
     assert not desk.waiting
+
+
+def test_synchronous_training_waits_after_each_checkpoint_for_its_negatives(desk: Desk) -> None:
+    supply, ance = desk.supply(synchronous=True, checkpoint_steps=5), stage("ance")
+    desk.publish(20)
+    assert supply.for_step(ance, 24) is not None, "the next checkpoint is still to come"
+    asking = Asking(lambda: supply.for_step(ance, 25))
+    wait_until(lambda: desk.waiting)
+    desk.publish(25)
+    given = asking.result()
+    assert given is not None and supply.version == 25
+
+
+def test_random_negatives_that_stand_in_for_listed_ones_are_counted(desk: Desk) -> None:
+    supply, bm25 = desk.supply(), stage("bm25", first=0, last=20)
+    supply.start(bm25)
+    given = supply.for_step(bm25, 0)
+    assert given is not None
+    given.source.negatives(ROWS, 3, np.random.default_rng(0))
+    assert desk.metrics.registry.get_sample_value("ance_trainer_negatives_filled_total") == len(ROWS) * 2
