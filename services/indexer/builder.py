@@ -1,20 +1,21 @@
 """Index and negatives, grown shard by shard while the corpus is still being encoded."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ance.data.dataset import Dataset
-from ance.evaluation.overlap import overlap
 from ance.negatives.mined import ranking_depth
 from ance.retrieval.interfaces import GrowingIndex
+from ance.retrieval.merging import Ranking
 from ance.retrieval.topk import StreamingTopK
-from ance.runtime.contracts import EncodeTask, Part, RunConfig
+from ance.runtime.contracts import EncodeTask, FileEntry, Part, RunConfig
 from ance.runtime.index_backend import NewIndex
-from services.indexer.collector import FinishedShard
+from services.indexer.mined import PROBE_DEPTH, probe_part, recall
 from services.indexer.positives import PositiveVectors
-
-PROBE_DEPTH = 10
-"""The recall probe asks for this many passages: what a person reads."""
+from services.indexer.shards import FinishedShard
 
 
 class QueryVectors:
@@ -47,11 +48,14 @@ class RefreshBuilder:
     def __init__(self, dataset: Dataset, config: RunConfig, rows: dict[Part, int], new_index: NewIndex) -> None:
         self._dataset = dataset
         self._config = config
+        self._rows = rows
         self._new_index = new_index
         self._queries = {part: QueryVectors(rows[part]) for part in (Part.TRAIN_QUERIES, Part.DEV_QUERIES)}
         self._waiting: list[FinishedShard] = []
         self._rankings: dict[Part, StreamingTopK] | None = None
         self._index: GrowingIndex | None = None
+        self.vectors = 0
+        """Vectors in the index: at least one a passage."""
         self._positives: PositiveVectors | None = None
         if config.negatives.lookahead and rows[Part.TRAIN_QUERIES]:
             self._positives = PositiveVectors(dataset.qrels("train"), config.training.min_positive_grade)
@@ -72,26 +76,24 @@ class RefreshBuilder:
         assert self._rankings is not None, "no passages were added"
         return self._rankings[part].result()
 
-    @property
-    def index(self) -> GrowingIndex:
-        """The index with every passage added."""
-        assert self._index is not None, "no passages were added"
-        return self._index
+    def finish(self, folder: Path) -> tuple[FileEntry, ...]:
+        """Write the index with every passage added; see `Mined`."""
+        self._grown.finish(folder)
+        return ()
 
-    def recall_probe(self) -> dict[str, float]:
-        """How much of exact search the index finds, on a sample of dev (else training) queries.
+    def probe(self) -> Ranking | None:
+        """What the index finds for the queries of the recall probe; None without queries."""
+        part = probe_part(self._rows)
+        if part is None:
+            return None
+        return self._grown.search(self._queries[part].vectors[: self._config.index.probe_queries], PROBE_DEPTH)
 
-        Returns:
-            {"queries", "k", "recall"}, recall the mean share of the exact top k that is among the index's; {} without
-            queries.
-        """
-        part = Part.DEV_QUERIES if len(self._queries[Part.DEV_QUERIES].vectors) else Part.TRAIN_QUERIES
-        sample = self._queries[part].vectors[: self._config.index.probe_queries]
-        if not len(sample):
+    def recall_probe(self) -> dict[str, Any]:
+        """How much of exact search the index finds, on a sample of dev (else training) queries; see `recall`."""
+        part, found = probe_part(self._rows), self.probe()
+        if part is None or found is None:
             return {}
-        exact = self.ranking(part)[0][: len(sample), :PROBE_DEPTH]
-        found, _ = self.index.search(sample, PROBE_DEPTH)
-        return {"queries": len(sample), "k": PROBE_DEPTH, "recall": round(overlap(exact, found), 4)}
+        return recall(self.ranking(part)[0][: len(found[0])], found[0])
 
     def neighbours_of_positives(self) -> NDArray[np.int64] | None:
         """The passages next to the positive of each training query, int64 [Q, k], padded with -1.
@@ -101,8 +103,13 @@ class RefreshBuilder:
         if self._positives is None:
             return None
         depth = ranking_depth(self._dataset.qrels("train"), self._config.negatives)
-        ids, _ = self.index.search(self._positives.vectors, depth)
+        ids, _ = self._grown.search(self._positives.vectors, depth)
         return np.where(self._positives.rows[:, None] >= 0, ids, -1)
+
+    @property
+    def _grown(self) -> GrowingIndex:
+        assert self._index is not None, "no passages were added"
+        return self._index
 
     def _add_passages(self, shard: FinishedShard) -> None:
         if self._rankings is None:
@@ -113,12 +120,12 @@ class RefreshBuilder:
             }
         if self._index is None:
             self._index = self._new_index(shard.vectors.shape[1])
-        rows = np.arange(shard.task.start, shard.task.stop, dtype=np.int64)
         for ranking in self._rankings.values():
-            ranking.add(shard.vectors, rows)
-        self._index.add(shard.vectors, rows)
+            ranking.add(shard.vectors, shard.rows)
+        self._index.add(shard.vectors, shard.rows)
+        self.vectors += len(shard.vectors)
         if self._positives is not None:
-            self._positives.add(shard.vectors, shard.task.start)
+            self._positives.add(shard.vectors, shard.rows)
 
     def _depth(self, part: Part) -> int:
         if part is Part.DEV_QUERIES:

@@ -1,19 +1,16 @@
 """Finished shards of a refresh, each once, as they come, whatever happens to Redis or to the workers."""
 
-import hashlib
-import io
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ance.errors import AnceError
-from ance.runtime.contracts import EncodeTask, FileEntry
+from ance.runtime.contracts import EncodeTask
 from ance.runtime.health import Health
-from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import IndexerMetrics
@@ -25,8 +22,11 @@ from ance.runtime.store import Store
 from services.indexer.progress import PassProgress
 from services.indexer.queue_report import report_queue
 from services.indexer.settings import IndexerSettings
+from services.indexer.shards import FinishedShard, Shards
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 FIRST = "0-0"
 """Completion records are read from here on; those of tasks that are not missing mean nothing."""
@@ -36,15 +36,6 @@ BLOCK_SECONDS = 0.5
 
 class PassInterrupted(Exception):
     """Shutdown was requested or leadership was lost: the pass is continued by the next leader."""
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedShard:
-    """A shard whose vectors are in the store. `vectors` is float32 [stop - start, D]."""
-
-    task: EncodeTask
-    entry: FileEntry
-    vectors: NDArray[np.float32]
 
 
 class Collector:
@@ -64,15 +55,16 @@ class Collector:
         metrics: IndexerMetrics,
         shutdown: Shutdown,
         *,
+        owners: Callable[[EncodeTask], NDArray[np.int64]],
         progress: PassProgress | None = None,
         health: Health | None = None,
     ) -> None:
-        self._store = store
         self._queue = queue
         self._lease = lease
         self._settings = settings
         self._metrics = metrics
         self._shutdown = shutdown
+        self._shards = Shards(store, owners)
         self._progress = progress or PassProgress()
         self._health = health or Health()
 
@@ -84,6 +76,14 @@ class Collector:
             AnceError: a task failed on every delivery and after `dead_letter_retries` re-queues, or what is
                 stored is not the shard's vectors.
         """
+        return self._each(tasks, self._shards.read)
+
+    def oversee(self, tasks: list[EncodeTask]) -> Iterator[EncodeTask]:
+        """As `collect`, without reading what has been stored: others do."""
+        return self._each(tasks, lambda task: task if self._shards.has(task) else None)
+
+    def _each(self, tasks: list[EncodeTask], take: Callable[[EncodeTask], T | None]) -> Iterator[T]:
+        """What `take` makes of the shard of each task, once it is there; None of one that is not."""
         missing = {task.id: task for task in tasks}
         retries: Counter[str] = Counter()
         outage = OutageLog("indexer")
@@ -117,13 +117,13 @@ class Collector:
             for task in finished:
                 self.require_leadership()  # a pass that is resumed may find hundreds finished
                 with self._health.long_work():  # what the caller does with the shard, too
-                    shard = self._read(task)
-                    if shard is None:
+                    taken = take(task)
+                    if taken is None:
                         continue  # it was only said to be there: the next look at the store enqueues it again
                     del missing[task.id]
                     self._metrics.refresh_shards_done.set(len(tasks) - len(missing))
                     self._progress.finished(task)
-                    yield shard
+                    yield taken
 
     def require_leadership(self) -> None:
         """Show that the loop moves, and go on only as a leader.
@@ -140,14 +140,14 @@ class Collector:
     def _reconcile(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> list[EncodeTask]:
         """The missing tasks whose vectors are there; the others are enqueued, unless they are in the queue.
 
-        One listing instead of a question a shard. Where it lags behind, the shard is enqueued once more, and the
-        worker that takes it finds the vectors.
+        One listing of a version instead of a question a shard. Where it lags behind, the shard is enqueued once more,
+        and the worker that takes it finds the vectors.
         """
-        first = next(iter(missing.values()))
-        stored = set(self._store.list(RunLayout(first.run_id).embeddings(first.step)))
+        stored = self._shards.listed(missing.values())
         finished = [task for task in missing.values() if task.output_uri in stored]
         unfinished = {task.id: task for task in missing.values() if task.output_uri not in stored}
         self._queue.enqueue(list(unfinished.values()))
+        self._queue.restart_clocks()
         self._revive_dead(unfinished, retries)
         return finished
 
@@ -170,26 +170,3 @@ class Collector:
         """Missing tasks that are reported done, each once."""
         reported = {record.task_id: missing[record.task_id] for record in records if record.task_id in missing}
         return list(reported.values())
-
-    def _read(self, task: EncodeTask) -> FinishedShard | None:
-        """The shard, or None if the store does not have it."""
-        try:
-            data = self._store.read(task.output_uri)
-        except FileNotFoundError:
-            return None
-        vectors = self._vectors(task, data)
-        path = task.output_uri.removeprefix(RunLayout(task.run_id).embeddings(task.step) + "/")
-        entry = FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        return FinishedShard(task, entry, vectors)
-
-    @staticmethod
-    def _vectors(task: EncodeTask, data: bytes) -> NDArray[np.float32]:
-        rows, remedy = task.stop - task.start, "delete the file to have the shard encoded again"
-        try:
-            vectors: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise AnceError(f"{task.output_uri}: not a .npy file ({error}); {remedy}") from error
-        if vectors.ndim != 2 or len(vectors) != rows or vectors.dtype != np.float32:
-            found = f"{vectors.dtype} {vectors.shape}"
-            raise AnceError(f"{task.output_uri}: expected {rows} float32 rows, found {found}; {remedy}")
-        return vectors

@@ -10,6 +10,7 @@ from ance.errors import AnceError
 from ance.runtime.contracts import ArtifactRef, RunConfig
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.health import Health
+from ance.runtime.holds import Silence
 from ance.runtime.kubernetes.events import Announce, unheard
 from ance.runtime.kubernetes.scaler import Scaler
 from ance.runtime.layout import Pointer, RunLayout
@@ -22,6 +23,7 @@ from ance.runtime.retention import pinned_steps, retain
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import StaleFencingToken, Store
 from ance.runtime.tracing import span
+from services.indexer.best import point_to_best
 from services.indexer.collector import PassInterrupted
 from services.indexer.progress import PassProgress
 from services.indexer.queue_report import report_queue
@@ -54,6 +56,8 @@ class Indexer:
     progress: PassProgress = field(default_factory=PassProgress)
     scaler: Scaler | None = None
     on_complete: Literal["exit", "wait"] = "exit"
+    silence: Silence = field(default_factory=Silence)
+    """Of processes that hold versions."""
 
     def run(self) -> None:
         """Lead, or stand by to lead, until shutdown is requested or the run's last version is published."""
@@ -65,13 +69,14 @@ class Indexer:
 
     def _take_turns(self) -> None:
         while not self.shutdown.requested and not self._finished():
-            token = self.lease.acquire(self._newest_token, stop=self.health.beating(self.shutdown))
+            token = self.lease.acquire(self._newest_token, stop=self.health.beating(self._leaving))
             if token is None:
                 break
             self.metrics.leader.set(1)
             log.info("leading", extra={"fencing_token": token})
             try:
                 self._show_published()
+                self._show_best()
                 with self.scaler or nullcontext():
                     self._lead()
             except (PassInterrupted, StaleFencingToken) as interruption:
@@ -80,6 +85,12 @@ class Indexer:
                 self.metrics.leader.set(0)
                 self.metrics.queue.hide()
                 self.lease.release()
+
+    def _leaving(self) -> bool:
+        """Whether to wait for leadership no more."""
+        if self.refresh.miner is not None:
+            self.refresh.miner.check()
+        return self.shutdown.requested
 
     def _lead(self) -> None:
         while not self.shutdown.requested and not self.lease.lost.is_set() and not self._finished():
@@ -94,6 +105,7 @@ class Indexer:
             self._drop_superseded(checkpoint.step)
             log.info("refresh started", extra={"step": checkpoint.step})
             self._refresh(checkpoint)
+            self._show_best()
             with self.health.long_work():
                 self._delete_old_versions()
 
@@ -152,8 +164,8 @@ class Indexer:
         return started if started is not None and started.step > self._published_step() else None
 
     def _newer_checkpoint(self) -> ArtifactRef | None:
-        done = max(self._published_step(), self.config.training.first_refresh_step - 1)
-        return self.watcher.wait_newer(done, timeout=1.0)
+        due = self.config.training.next_refresh_step(self._published_step())
+        return self.watcher.wait_newer(due - 1, timeout=1.0)
 
     def _published_step(self) -> int:
         published = self.store.read_pointer(self.layout.pointer("index"))
@@ -166,12 +178,24 @@ class Indexer:
             self.metrics.published_step.set(published.step)
             self.metrics.published_timestamp_seconds.set(published.created_at)
 
+    def _show_best(self) -> None:
+        """A predecessor may have published a version and died before it was compared."""
+        best = point_to_best(self.store, self.layout, self.config.evaluation.best_by)
+        if best is not None:
+            self.metrics.best_step.set(best)
+
     def _finished(self) -> bool:
         published = self.store.read_pointer(self.layout.pointer("index"))
         return published is not None and published.final
 
     def _delete_old_versions(self) -> None:
-        retention = retain(self.store, self.layout, keep=self.config.retention.keep, pinned=pinned_steps(self.config))
+        retention = retain(
+            self.store,
+            self.layout,
+            keep=self.config.retention.keep,
+            pinned=pinned_steps(self.config),
+            silent=self.silence.of,
+        )
         for version in retention.deleted:
             self.metrics.retention_deleted.labels(kind=version.kind.value).inc()
         self.refresh.backend.tidy()

@@ -1,6 +1,10 @@
-"""The tasks of a refresh: which rows of which part make a shard."""
+"""The tasks of a refresh: which rows of which part make a shard, and which vectors a shard has."""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ance.data.dataset import Dataset
+from ance.model.chunks import Chunking
 from ance.runtime.contracts import ArtifactRef, EncodeTask, Part, RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.tracing import current_traceparent
@@ -19,8 +23,12 @@ def rows_of(dataset: Dataset, config: RunConfig) -> dict[Part, int]:
 
 
 def plan(checkpoint: ArtifactRef, rows: dict[Part, int], config: RunConfig) -> list[EncodeTask]:
-    """One task a shard, query parts first. The same checkpoint gives the same tasks, so a pass can be resumed."""
+    """One task a shard, query parts first. The same checkpoint gives the same tasks, so a pass can be resumed.
+
+    Passages that training does not change have the vectors of an earlier version: their shards are found finished.
+    """
     layout = RunLayout(config.run)
+    steps = dict.fromkeys(Part, checkpoint.step) | {Part.PASSAGES: config.training.passages_step(checkpoint.step)}
     size, traceparent = config.encoding.shard_size, current_traceparent()
     return [
         EncodeTask(
@@ -32,9 +40,17 @@ def plan(checkpoint: ArtifactRef, rows: dict[Part, int], config: RunConfig) -> l
             stop=min(start + size, total),
             checkpoint_uri=checkpoint.manifest_uri,
             checkpoint_sha256=checkpoint.manifest_sha256,
-            output_uri=layout.shard(checkpoint.step, part, shard),
+            output_uri=layout.shard(steps[part], part, shard),
             traceparent=traceparent,
         )
         for part, total in rows.items()
         for shard, start in enumerate(range(0, total, size))
     ]
+
+
+def owners(task: EncodeTask, dataset: Dataset, config: RunConfig) -> NDArray[np.int64]:
+    """The row that each vector of a task's shard is of, ascending: every row once, a passage once a chunk (MaxP)."""
+    if task.part is not Part.PASSAGES:
+        return np.arange(task.start, task.stop)
+    passages = dataset.passages.tokens.part(task.start, task.stop)
+    return task.start + Chunking.of(config.model, dataset.special).owners(passages)

@@ -20,11 +20,12 @@ class PositiveVectors:
         self.rows: NDArray[np.int64] = np.concatenate([padded, none], axis=1)[:, 0]
         """Passage row of each query's positive, int64 [Q], -1 where it has none."""
         self.vectors: NDArray[np.float32] = np.zeros((0, 0), np.float32)
-        """float32 [Q, D] once every passage was added; zeros where a query has no positive."""
+        """float32 [Q, D] once every passage was added, of a passage in chunks the first; zeros where a query has no
+        positive."""
 
-    def add(self, vectors: NDArray[np.float32], first_row: int) -> None:
-        """Take what is needed of the passages [first_row, first_row + n), float32 [n, D]."""
+    def add(self, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        """Take what is needed of a shard: float32 [n, D], of the passages int64 [n], ascending."""
         if not self.vectors.size:
             self.vectors = np.zeros((len(self.rows), vectors.shape[1]), np.float32)
-        here = (self.rows >= first_row) & (self.rows < first_row + len(vectors))
-        self.vectors[here] = vectors[self.rows[here] - first_row]
+        here = (self.rows >= rows[0]) & (self.rows <= rows[-1])
+        self.vectors[here] = vectors[np.searchsorted(rows, self.rows[here])]  # the first of each

@@ -1,7 +1,7 @@
 """The end of a refresh: what was mined and indexed becomes versions that others can see."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from ance.runtime.artifacts import (
     fetch,
     publish,
     publish_existing,
+    published,
     read_manifest,
 )
 from ance.runtime.contracts import ArtifactRef, FileEntry, Kind, Part, RunConfig
@@ -29,7 +30,7 @@ from ance.runtime.layout import Pointer, RunLayout, manifest_of
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.store import Store
-from services.indexer.builder import RefreshBuilder
+from services.indexer.mined import Mined
 
 log = get_logger(__name__)
 
@@ -48,12 +49,13 @@ class Publisher:
 
     def embeddings(self, entries: list[FileEntry]) -> None:
         """Publish the manifest of the encoded shards, whose files the inferencers have written."""
+        lineage = self._lineage({})
+        passages_step = self.config.training.passages_step(self.checkpoint.step)
+        passages = published(self.store, self.layout.embeddings(passages_step))
+        if passages is not None and passages_step < self.checkpoint.step:
+            lineage["parents"]["passages"] = passages.manifest_sha256  # and so retention keeps them
         publish_existing(
-            self.store,
-            self.layout.embeddings(self.checkpoint.step),
-            entries,
-            kind=Kind.EMBEDDINGS,
-            **self._lineage({}),
+            self.store, self.layout.embeddings(self.checkpoint.step), entries, kind=Kind.EMBEDDINGS, **lineage
         )
 
     def earlier(self) -> dict[str, MinedNegatives]:
@@ -61,7 +63,7 @@ class Publisher:
         found = {"previous": self._previous(), "bm25": self._bm25()}
         return {reference: negatives for reference, negatives in found.items() if negatives is not None}
 
-    def negatives(self, builder: RefreshBuilder, previous: MinedNegatives | None = None) -> MinedNegatives:
+    def negatives(self, builder: Mined, previous: MinedNegatives | None = None) -> MinedNegatives:
         """Mine and publish the negatives; `previous` gives momentum negatives, if there are to be any."""
         mined = mine(
             *builder.ranking(Part.TRAIN_QUERIES),
@@ -79,17 +81,17 @@ class Publisher:
             self._publish(folder, Kind.NEGATIVES, self.layout.negatives, "negatives", stats)
         return mined
 
-    def index(self, builder: RefreshBuilder, record: Mapping[str, Any]) -> None:
+    def index(self, builder: Mined, record: Mapping[str, Any]) -> None:
         """Publish the index with the record of its refresh as `eval.json`."""
         # Kept when retention deletes the version: the history of a run costs a few hundred bytes a refresh.
         self.store.write(self.layout.refresh_record(self.checkpoint.step), json.dumps(record).encode())
         with self._staging() as folder:
-            builder.index.finish(folder)
+            stored = builder.finish(folder)
             (folder / "eval.json").write_text(json.dumps(record, indent=1))
             stats = dict(record, dataset=self.config.dataset, checkpoint=self.checkpoint.model_dump(mode="json"))
-            self._publish(folder, Kind.INDEX, self.layout.index, "index", stats)
+            self._publish(folder, Kind.INDEX, self.layout.index, "index", stats, stored)
 
-    def dev_metrics(self, builder: RefreshBuilder) -> dict[str, float]:
+    def dev_metrics(self, builder: Mined) -> dict[str, float]:
         """Metrics of the dev split by exact search."""
         ids, _ = builder.ranking(Part.DEV_QUERIES)
         return measure(self.dataset.qrels("dev").head(len(ids)), ids)
@@ -101,6 +103,7 @@ class Publisher:
         prefix: Callable[[int], str],
         pointer: Pointer,
         stats: Mapping[str, Any],
+        stored: Sequence[FileEntry] = (),
     ) -> None:
         publish(
             self.store,
@@ -109,6 +112,7 @@ class Publisher:
             kind=kind,
             pointer=self.layout.pointer(pointer),
             final=self.checkpoint.final,
+            stored=stored,
             **self._lineage(stats),
         )
 
@@ -123,7 +127,7 @@ class Publisher:
             "stats": dict(stats),
         }
 
-    def _pools(self, builder: RefreshBuilder, previous: MinedNegatives | None) -> list[Pool]:
+    def _pools(self, builder: Mined, previous: MinedNegatives | None) -> list[Pool]:
         negatives = self.config.negatives
         pools = []
         if negatives.momentum and previous is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ance.data.dataset import Dataset
 from ance.evaluation.overlap import overlap
 from ance.evaluation.positive_ranks import positive_ranks
 from ance.negatives.mined import MinedNegatives
-from ance.runtime.contracts import ArtifactRef, Kind, Part, RunConfig
+from ance.runtime.contracts import ArtifactRef, EncodeTask, FileEntry, Kind, Part, RunConfig
 from ance.runtime.health import Health
 from ance.runtime.index_backend import IndexBackend
 from ance.runtime.layout import RunLayout
@@ -24,10 +24,26 @@ from ance.runtime.store import Store
 from ance.runtime.tracing import span
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
+from services.indexer.merged import MergedRanges
+from services.indexer.mined import Mined
 from services.indexer.plan import plan, rows_of
 from services.indexer.publish import Publisher
+from services.indexer.range_miner import RangeMiner
+from services.indexer.ranges import RangeStore, in_turn, tasks_by_range
 
 log = get_logger(__name__)
+
+RANGE_SECONDS = 0.2
+"""How often the leader looks whether every range is mined."""
+
+
+class Collected(NamedTuple):
+    """What has come of all shards of a pass."""
+
+    mined: Mined
+    entries: list[FileEntry]
+    """The shards that this pass has encoded."""
+    merge_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,8 @@ class Refresh:
     cache: Path
     backend: IndexBackend
     health: Health = field(default_factory=Health)
+    miner: RangeMiner | None = None
+    """Mines ranges in this process, where several indexers share the passages."""
 
     def run(self, checkpoint: ArtifactRef, lease: RunLease) -> None:
         """Encode everything with `checkpoint`, mine while shards arrive, publish.
@@ -56,21 +74,13 @@ class Refresh:
         started_at, started = time.time(), time.perf_counter()
         self.metrics.refresh_step.set(checkpoint.step)
         rows = rows_of(self.dataset, self.config)
-        builder = RefreshBuilder(
-            self.dataset,
-            self.config,
-            rows,
-            lambda dim: self.backend.build(dim, step=checkpoint.step, token=lease.token),
-        )
         with span("plan"):
             tasks = plan(checkpoint, rows, self.config)
-        entries, merge_seconds = [], 0.0
         with span("collect", shards=len(tasks)) as collecting:
-            for shard in self.collector.collect(tasks):
-                arrived = time.perf_counter()
-                builder.add(shard)
-                entries.append(shard.entry)
-                merge_seconds += time.perf_counter() - arrived
+            if self.miner is None:
+                builder, entries, merge_seconds = self._mine(checkpoint, lease, rows, tasks)
+            else:
+                builder, entries, merge_seconds = self._await_ranges(self.miner, checkpoint, rows, tasks)
             collecting.set(merge_seconds=merge_seconds)
         collected = time.perf_counter()
 
@@ -118,7 +128,41 @@ class Refresh:
                 "evaluate": evaluated - collected - negatives_seconds,
                 "publish": time.perf_counter() - evaluated,
             }
-            self._report(record, phases, vectors=rows[Part.PASSAGES])
+            self._report(record, phases, vectors=builder.vectors)
+
+    def _mine(
+        self, checkpoint: ArtifactRef, lease: RunLease, rows: dict[Part, int], tasks: list[EncodeTask]
+    ) -> Collected:
+        """Merge and index every shard in this process, as it comes."""
+        builder = RefreshBuilder(
+            self.dataset,
+            self.config,
+            rows,
+            lambda dim: self.backend.build(dim, step=checkpoint.step, token=lease.token),
+        )
+        entries, merge_seconds = [], 0.0
+        for shard in self.collector.collect(tasks):
+            arrived = time.perf_counter()
+            builder.add(shard)
+            if shard.is_new:
+                entries.append(shard.entry)
+            merge_seconds += time.perf_counter() - arrived
+        return Collected(builder, entries, merge_seconds)
+
+    def _await_ranges(
+        self, miner: RangeMiner, checkpoint: ArtifactRef, rows: dict[Part, int], tasks: list[EncodeTask]
+    ) -> Collected:
+        """See that every shard is encoded, and every range mined, by whichever indexer takes it."""
+        by_range = tasks_by_range(tasks, miner.ranges)
+        for _ in self.collector.oversee(in_turn(by_range)):
+            miner.check()
+        ranges = RangeStore(self.store, self.layout.index(checkpoint.step), len(by_range))
+        while not all(ranges.is_mined(number) for number in range(ranges.ranges)):
+            self.collector.require_leadership()
+            miner.check()
+            time.sleep(RANGE_SECONDS)
+        merged = MergedRanges(ranges, rows)
+        return Collected(merged, merged.shards, merged.seconds)
 
     @contextmanager
     def _publishing(self, kind: Kind) -> Iterator[None]:
@@ -130,7 +174,7 @@ class Refresh:
             raise
         self.metrics.publishes.labels(kind=kind.value, result="done").inc()
 
-    def _show_positive_ranks(self, builder: RefreshBuilder) -> None:
+    def _show_positive_ranks(self, builder: Mined) -> None:
         ids, _ = builder.ranking(Part.TRAIN_QUERIES)
         ranks = positive_ranks(ids, self.dataset.qrels("train"))
         if not len(ranks):

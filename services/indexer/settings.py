@@ -20,6 +20,9 @@ class IndexerSettings(LeaderSettings, MilvusSettings):
     """Lease of an encode task; the same as the inferencers'."""
     max_deliveries: PositiveInt = 5
     """Deliveries of a task before it is a dead letter; the same as the inferencers'."""
+    indexer_ranges: PositiveInt = 1
+    """Ranges of the passages that are mined side by side, by this many indexers; the same for all of them. Search opens
+    their indexes as one."""
     reconcile_seconds: PositiveFloat = 30.0
     """How often the store is compared with the queue, so that nothing lost stays lost."""
     dead_letter_retries: NonNegativeInt = 1

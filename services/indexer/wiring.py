@@ -1,27 +1,35 @@
 """The parts of an indexer, put together."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
+from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.health import Health
-from ance.runtime.index_backend import index_backend
+from ance.runtime.index_backend import IndexBackend, index_backend
 from ance.runtime.kubernetes.client import Cluster, cluster_for
 from ance.runtime.kubernetes.events import open_events
 from ance.runtime.kubernetes.scaler import Scaler
-from ance.runtime.lease import open_lease
+from ance.runtime.lease import RunLease, open_lease
 from ance.runtime.metrics import IndexerMetrics, labelled, serve
 from ance.runtime.news import spread
 from ance.runtime.process import limit_threads
 from ance.runtime.queue import TaskQueue
 from ance.runtime.redis_client import connect
-from ance.runtime.run import begin, find_run
+from ance.runtime.run import OpenRun, begin, find_run
 from ance.runtime.shutdown import Shutdown
+from services.indexer.arrivals import Arrivals
 from services.indexer.collector import Collector
 from services.indexer.loop import Indexer
+from services.indexer.plan import owners
 from services.indexer.progress import PassProgress
+from services.indexer.range_miner import RangeMiner
+from services.indexer.ranges import check_ranges
 from services.indexer.refresh import Refresh
 from services.indexer.settings import IndexerSettings
+from services.indexer.shards import Shards
 
 
 def main() -> None:
@@ -58,10 +66,23 @@ def index(settings: IndexerSettings, metrics: IndexerMetrics, health: Health, sh
     with health.long_work():
         dataset = run.open_dataset()
     progress = PassProgress()
-    collector = Collector(run.store, queue, lease, settings, metrics, shutdown, progress=progress, health=health)
+    collector = Collector(
+        run.store,
+        queue,
+        lease,
+        settings,
+        metrics,
+        shutdown,
+        owners=partial(owners, dataset=dataset, config=config),
+        progress=progress,
+        health=health,
+    )
     backend = index_backend(config.index, settings, run.store, run.layout, wait=shutdown.wait)
-    refresh = Refresh(config, dataset, run.store, run.layout, collector, metrics, settings.cache_dir, backend, health)
-    with watcher, open_events(cluster, "indexer", settings.event_object) as announce:
+    miner = range_miner(run, dataset, queue, backend, shutdown, lambda role: open_lease(settings, role, cluster))
+    refresh = Refresh(
+        config, dataset, run.store, run.layout, collector, metrics, settings.cache_dir, backend, health, miner
+    )
+    with watcher, miner or nullcontext(), open_events(cluster, "indexer", settings.event_object) as announce:
         Indexer(
             config,
             run.store,
@@ -79,6 +100,38 @@ def index(settings: IndexerSettings, metrics: IndexerMetrics, health: Health, sh
             open_scaler(settings, cluster, progress),
             settings.on_complete,
         ).run()
+
+
+def range_miner(
+    run: OpenRun[IndexerSettings],
+    dataset: Dataset,
+    queue: TaskQueue,
+    backend: IndexBackend,
+    shutdown: Shutdown,
+    lease_of: Callable[[str], RunLease],
+) -> RangeMiner | None:
+    """What mines ranges in this process, if the settings ask for more than one.
+
+    Raises:
+        AnceError: the run cannot be mined in ranges.
+    """
+    settings, config = run.settings, run.config
+    if settings.indexer_ranges == 1:
+        return None
+    check_ranges(settings.indexer_ranges, config)
+    return RangeMiner(
+        config,
+        dataset,
+        run.store,
+        run.layout,
+        backend,
+        Arrivals(queue, Shards(run.store, partial(owners, dataset=dataset, config=config)), settings.reconcile_seconds),
+        lambda number: lease_of(f"indexer-range-{number}"),
+        settings.indexer_ranges,
+        settings.holder,
+        settings.cache_dir,
+        shutdown,
+    )
 
 
 def open_scaler(settings: IndexerSettings, cluster: Cluster | None, progress: PassProgress) -> Scaler | None:

@@ -53,6 +53,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"trainer": {"shm": {"size": "64Gi"}}},
         "trainer.shm.size 64Gi does not fit trainer.resources.limits.memory 48Gi",
     ),
+    "more ranges than indexers": (
+        {"indexer": {"ranges": 3, "replicas": 2}},
+        "indexer.ranges 3 is more than indexer.replicas 2",
+    ),
+    "ranges and look-ahead": (
+        {"indexer": {"ranges": 2, "replicas": 2}, "run": {"config": {"negatives": {"lookahead": 0.5}}}},
+        "indexer.ranges 2 and run.config.negatives.lookahead exclude each other",
+    ),
+    "ranges and Milvus": (
+        {"indexer": {"ranges": 2, "replicas": 2}, "run": {"config": {"index": {"backend": "milvus"}}}},
+        "indexer.ranges 2 and run.config.index.backend milvus exclude each other",
+    ),
     "KEDA and HPA": (
         {"assumeApis": True, "inferencer": {"autoscaling": {"mode": "keda", "hpa": {"metrics": [{"type": "Pods"}]}}}},
         "two scalers would fight over one Deployment",

@@ -1,6 +1,6 @@
 {{/* Everything that is wrong with the values, as a YAML list of messages that say what to do. */}}
 {{- define "ance.problems" -}}
-{{- $checks := list "run" "store" "redis" "milvus" "trainer" "autoscaling" "searchApi" "workloads" "apis" -}}
+{{- $checks := list "run" "store" "redis" "milvus" "trainer" "autoscaling" "searchApi" "indexer" "workloads" "apis" -}}
 {{- range $checks }}
 {{- range regexSplit "\n" (include (printf "ance.problems.%s" .) $ | trim) -1 }}
 {{- with trim . }}
@@ -160,6 +160,20 @@ searchApi.autoscaling.min {{ .autoscaling.min }} is more than max {{ .autoscalin
 {{- if and $.Values.tests.enabled .auth.existingSecret (not $.Values.tests.apiKey.existingSecret) }}
 searchApi.auth asks for API keys, and `helm test` has none: set tests.apiKey.existingSecret, or tests.enabled to false
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "ance.problems.indexer" }}
+{{- with .Values.indexer }}
+{{- if and .enabled (gt (.ranges | int) (.replicas | int)) }}
+indexer.ranges {{ .ranges }} is more than indexer.replicas {{ .replicas }}: some would mine several ranges one after the other, so set replicas to at least as many
+{{- end }}
+{{- if and .enabled (gt (.ranges | int) 1) (dig "negatives" "lookahead" 0 $.Values.run.config) }}
+indexer.ranges {{ .ranges }} and run.config.negatives.lookahead exclude each other: look-ahead asks the whole index, so set ranges to 1
+{{- end }}
+{{- if and .enabled (gt (.ranges | int) 1) (eq (dig "index" "backend" "faiss" $.Values.run.config) "milvus") }}
+indexer.ranges {{ .ranges }} and run.config.index.backend milvus exclude each other: Milvus spreads its index itself, so set ranges to 1
 {{- end }}
 {{- end }}
 {{- end }}

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shutdown import Shutdown
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
-from services.indexer.plan import plan, rows_of
+from services.indexer.plan import owners, plan, rows_of
 from services.indexer.refresh import Refresh
 from services.indexer.settings import IndexerSettings
 from tests.services.service_run import ServiceRun, background
@@ -96,7 +97,15 @@ class Pass:
         settings = IndexerSettings.model_validate(
             self.run.settings(**{"reconcile_seconds": RECONCILE_SECONDS, **self.environment})
         )
-        self.collector = Collector(self.run.store, self.queue, self.lease, settings, self.metrics, self.shutdown)
+        self.collector = Collector(
+            self.run.store,
+            self.queue,
+            self.lease,
+            settings,
+            self.metrics,
+            self.shutdown,
+            owners=partial(owners, dataset=self.run.dataset, config=self.run.config),
+        )
         self.refresh = Refresh(
             self.run.config,
             self.run.dataset,

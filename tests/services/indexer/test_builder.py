@@ -10,13 +10,14 @@ import pytest
 from ance.retrieval.index import PassageIndex
 from ance.runtime.contracts import EncodeTask, FileEntry, Part
 from services.indexer.builder import RefreshBuilder
-from services.indexer.collector import FinishedShard
+from services.indexer.shards import FinishedShard
 from tests.services.indexer.passes import DIM, Pass, made_up
 from tests.system.tiny import DEV, PASSAGES, TRAIN
 
 
 def finished(task: EncodeTask) -> FinishedShard:
-    return FinishedShard(task, FileEntry(path="x.npy", size=0, sha256="0" * 64), made_up(task))
+    rows = np.arange(task.start, task.stop)
+    return FinishedShard(task, FileEntry(path="x.npy", size=0, sha256="0" * 64), made_up(task), rows)
 
 
 def built(under_way: Pass, tasks: list[EncodeTask]) -> RefreshBuilder:
@@ -48,7 +49,7 @@ def test_the_ranking_is_that_of_exact_search_whatever_order_the_shards_come_in(u
 
 
 def test_the_index_finds_each_passage_under_its_own_row(under_way: Pass, tmp_path: Path) -> None:
-    built(under_way, under_way.tasks()[::-1]).index.finish(tmp_path)
+    built(under_way, under_way.tasks()[::-1]).finish(tmp_path)
     index = PassageIndex.open(tmp_path)
     passages = vectors(under_way, Part.PASSAGES)
     ids, _ = index.search(passages / np.linalg.norm(passages, axis=1, keepdims=True), PASSAGES)

@@ -14,7 +14,8 @@ from redis import Redis
 from ance.errors import AnceError
 from ance.runtime.local_redis import LocalRedis
 from ance.runtime.shutdown import Shutdown
-from services.indexer.collector import FinishedShard, PassInterrupted
+from services.indexer.collector import PassInterrupted
+from services.indexer.shards import FinishedShard
 from tests.services.conftest import NewRun
 from tests.services.indexer.passes import MAX_DELIVERIES, Pass, ids_of, made_up
 

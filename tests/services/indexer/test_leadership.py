@@ -35,6 +35,7 @@ class StandIn:
 
     error: AnceError | None = None
     backend: IndexBackend = field(default_factory=lambda: FaissBackend(IndexConfig()))
+    miner: None = None
 
     def __post_init__(self) -> None:
         self.began, self.release = threading.Event(), threading.Event()

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
+from ance.errors import AnceError
 from ance.runtime.artifacts import published, read_manifest
 from ance.runtime.contracts import ArtifactRef, Part
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.layout import Pointer, manifest_of
 from ance.runtime.lease import RunLease
 from ance.runtime.redis_lease import RedisLease
+from ance.runtime.run_history import best_step, refresh_records
 from ance.runtime.shutdown import Shutdown
+from services.indexer.best import point_to_best
 from services.indexer.loop import Indexer
 from tests.services.conftest import NewRun
 from tests.services.indexer.passes import Pass, checkpoint, ids_of
@@ -82,6 +85,21 @@ def test_warm_up_checkpoints_start_no_refresh(under_way: Pass) -> None:
     assert {task_id.split("/")[1] for task_id in under_way.queue.outstanding()} == {"20"}
 
 
+def test_static_negatives_are_those_of_the_first_pass_and_the_last_checkpoint_ends_the_run(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training={"refresh": "static", "max_async_gap": 0})
+    once = Pass(run, client, shutdown)
+    announce(once, 20)
+    with indexer(once) as leader, once.worker.working(), background(leader.run, stop=lambda: None):
+        wait_until(lambda: published(run.store, run.layout.index(20)) is not None)
+        announce(once, 25)
+        wait_until(lambda: leader.watcher.newest is not None and leader.watcher.newest.step == 25)
+        announce(once, 80, final=True)
+    assert pointed(once, "index").step == 80
+    assert {task_id.split("/")[1] for task_id in once.worker.handled} == {"20", "80"}
+
+
 def test_a_new_leader_continues_the_recorded_pass_and_only_missing_shards_are_encoded_again(
     new_run: NewRun, client: Redis, shutdown: Shutdown
 ) -> None:
@@ -145,3 +163,41 @@ def test_negatives_are_not_mined_for_a_run_that_does_not_train_on_them(
         leader.run()
     assert not ids_of(under_way.tasks(80), Part.TRAIN_QUERIES)
     assert under_way.run.store.read_pointer(under_way.run.layout.pointer("negatives")) is None
+
+
+def test_the_version_that_is_best_on_dev_stays_named_and_kept(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(retention={"keep": 1}, evaluation={"best_by": "nDCG@10"})
+    passes = Pass(run, client, shutdown)
+    with indexer(passes) as leader, passes.worker.working(), background(leader.run, stop=lambda: None):
+        for step in (20, 25, 30, 80):
+            announce(passes, step, final=step == 80)
+            wait_until(lambda step=step: published(run.store, run.layout.index(step)) is not None)
+    dev = {record["step"]: record["dev"]["nDCG@10"] for record in refresh_records(run.store, run.layout)}
+    best = max(dev, key=lambda step: dev[step])
+    assert pointed(passes, "best").step == best_step(run.store, run.layout) == best
+    assert passes.metrics.registry.get_sample_value("ance_indexer_best_step") == best
+
+
+def test_a_leader_compares_what_its_predecessor_published_and_did_not_compare(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run()
+    passes = Pass(run, client, shutdown)
+    announce(passes, 80, final=True)
+    with indexer(passes) as leader, passes.worker.working():
+        leader.run()
+    first = pointed(passes, "best")
+    run.store.delete(run.layout.pointer("best"))
+    run.store.write(run.layout.refresh_record(90), json.dumps({"step": 90, "dev": {}}).encode())
+    assert point_to_best(run.store, run.layout, "RR@10") == 80
+    assert pointed(passes, "best") == first
+
+
+def test_a_run_without_a_dev_split_has_no_best_version(new_run: NewRun) -> None:
+    run = new_run()
+    run.store.write(run.layout.refresh_record(20), json.dumps({"step": 20, "dev": {}}).encode())
+    assert point_to_best(run.store, run.layout, "RR@10") is None
+    with pytest.raises(AnceError, match=f"run '{run.config.run}' has no version that was measured"):
+        best_step(run.store, run.layout)

@@ -37,6 +37,8 @@ ports:
   value: {{ .leaderSeconds | quote }}
 - name: ANCE_RECONCILE_SECONDS
   value: {{ .reconcileSeconds | quote }}
+- name: ANCE_INDEXER_RANGES
+  value: {{ .ranges | int | quote }}
 - name: ANCE_ON_COMPLETE
   value: wait
 {{- end }}
