@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from ance.config import Section
@@ -73,6 +74,15 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     encoding: EncodingConfig = EncodingConfig()
     retention: RetentionConfig = RetentionConfig()
+
+    @model_validator(mode="after")
+    def _passages_can_stay(self) -> Self:
+        if self.training.ance.negatives == "adore":
+            if self.negatives.momentum or self.negatives.lookahead:
+                raise ValueError("momentum and lookahead are of mined versions: negatives: adore goes without them")
+            if self.model.max_chunks > 1:
+                raise ValueError("negatives: adore takes one vector a passage: set model.max_chunks: 1")
+        return self
 
     @classmethod
     def parse(cls, text: str, source: str) -> RunConfig:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
@@ -24,7 +24,7 @@ from ance.runtime.store import Store
 logger = logging.getLogger(__name__)
 
 HOLD_SECONDS = 900.0
-"""A holder that has been silent this long is gone. Clocks that differ by minutes do no harm."""
+"""A holder that has been silent this long is gone."""
 RENEW_SECONDS = HOLD_SECONDS / 5
 
 
@@ -41,6 +41,37 @@ class Hold(Contract):
     holder: str
     versions: tuple[HeldVersion, ...]
     renewed_at: float
+
+
+Silent = Callable[[Hold], float]
+"""For how many seconds the holder has not been heard of."""
+
+
+def silent_by_the_clock(hold: Hold) -> float:
+    """By the time of day: for who looks only once. Clocks that differ by minutes do no harm."""
+    return time.time() - hold.renewed_at
+
+
+class Silence:
+    """By what has changed between two looks, on a clock of one's own: for who looks again and again.
+
+    A time of day may jump, here or at a holder's, by hours: it would make the living dead, and the dead immortal.
+
+    Args:
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._heard: dict[str, tuple[float, float]] = {}  # holder -> its last word, and when that was new here
+
+    def of(self, hold: Hold) -> float:
+        """Seconds since the record was new to this process; 0 at its first look."""
+        word, since = self._heard.get(hold.holder, (None, 0.0))
+        if word != hold.renewed_at:
+            since = self._clock()
+            self._heard[hold.holder] = hold.renewed_at, since
+        return self._clock() - since
 
 
 class VersionHold:
@@ -129,13 +160,16 @@ class VersionHold:
         return self._store.exists(self._layout.tombstone(*_key(held)))
 
 
-def live_holds(store: Store, layout: RunLayout, *, forget: bool = False) -> list[Hold]:
+def live_holds(
+    store: Store, layout: RunLayout, *, forget: bool = False, silent: Silent = silent_by_the_clock
+) -> list[Hold]:
     """What running processes hold.
 
     Args:
         store: of the run.
         layout: of the run.
         forget: delete the records of processes that have been silent for too long.
+        silent: for how long one has been.
 
     Raises:
         AnceError: a record cannot be read; nothing may be deleted before somebody has looked.
@@ -148,7 +182,7 @@ def live_holds(store: Store, layout: RunLayout, *, forget: bool = False) -> list
             continue
         except ValidationError as error:
             raise AnceError(f"store {store.url}: {key} is no record of held versions, delete it") from error
-        if time.time() - hold.renewed_at < HOLD_SECONDS:
+        if silent(hold) < HOLD_SECONDS:
             live.append(hold)
         elif forget:
             logger.info("%s has not been heard of, what it held may go", hold.holder)

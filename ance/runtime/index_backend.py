@@ -16,7 +16,7 @@ from ance.runtime.store import Store
 from ance.runtime.store.retries import Wait
 
 if TYPE_CHECKING:
-    from ance.retrieval.index import IndexBuilder, PassageIndex
+    from ance.retrieval.index import IndexBuilder
 
 NewIndex = Callable[[int], GrowingIndex]
 """Begins an index of vectors of so many dimensions."""
@@ -65,11 +65,11 @@ class FaissBackend:
         config = self.config
         return IndexBuilder(config.factory, dim, config.training_vectors, config.parameters)
 
-    def open(self, folder: Path) -> PassageIndex:
-        """See `PassageIndex.open`."""
-        from ance.retrieval.index import PassageIndex
+    def open(self, folder: Path) -> SearchableIndex:
+        """See `open_index`."""
+        from ance.retrieval.ranged_index import open_index
 
-        return PassageIndex.open(folder, device=self.device)
+        return open_index(folder, device=self.device)
 
     def tidy(self) -> None:
         """Nothing: an index goes with the files of its artifact."""

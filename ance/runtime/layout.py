@@ -12,9 +12,9 @@ from ance.runtime.contracts import NAME, Kind, Part
 MANIFEST = "manifest.json"
 """File name of the manifest in an artifact's folder."""
 
-Pointer = Literal["checkpoint", "refresh", "negatives", "index", "reranker", "pin"]
+Pointer = Literal["checkpoint", "refresh", "negatives", "index", "reranker", "pin", "best"]
 """What has a `latest` pointer. `refresh` names the checkpoint that the pass under way encodes with, `pin` the index
-that a rollback holds the search replicas at."""
+that a rollback holds the search replicas at, `best` the index that is best on the dev split so far."""
 
 _FOLDERS = {
     Kind.CHECKPOINT: "checkpoints",

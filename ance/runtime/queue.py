@@ -21,7 +21,7 @@ from ance.runtime.outage import OutageLog
 from ance.runtime.queue_entries import Delivery, UnreadableEntryError, add_tasks, read_task
 from ance.runtime.queue_keys import GROUP, QueueKeys, create_groups, group_is_gone
 from ance.runtime.queue_reader import QueueReader
-from ance.runtime.queue_scripts import DROP_OTHER_STEPS, LEAVE
+from ance.runtime.queue_scripts import DROP_OTHER_STEPS, LEAVE, RESTART_CLOCKS
 from ance.runtime.redis_client import OUTAGE
 from ance.runtime.task_lease import TaskLease
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 1.0
 """Longest single wait of `take`: abandoned and query tasks are looked for in between."""
+LEASES_LOOKED_AT = 100
+"""Of each stream, the oldest, by one call of `restart_clocks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,11 @@ class TaskQueue:
                 delivery = lease = None
             if lease is not None or (delivery is None and time.monotonic() >= deadline):
                 return lease
+
+    def restart_clocks(self) -> int:
+        """Let leases of dead workers run out although the clock of Redis was set back. Returns how many it mended."""
+        script = self._client.register_script(RESTART_CLOCKS)
+        return sum(int(script(keys=[stream], args=[GROUP, LEASES_LOOKED_AT])) for stream in self.keys.streams)
 
     def leave(self) -> None:
         """Forget this worker, when it goes for good. Tasks still leased stay claimable for others."""

@@ -41,6 +41,33 @@ end
 XAUTOCLAIM would not do: COUNT 1 looks at ten pending entries only, and it tells neither attempt nor worker.
 """
 
+RESTART_CLOCKS = """
+-- KEYS: stream. ARGV: group, entries to look at.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local function fields(flat)
+  local named = {}
+  for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end
+  return named
+end
+local found = redis.pcall('XINFO', 'STREAM', KEYS[1], 'FULL', 'COUNT', ARGV[2])
+local restarted = 0
+for _, group in ipairs(found.err and {} or fields(found)['groups']) do
+  group = fields(group)
+  for _, pending in ipairs(group['name'] == ARGV[1] and group['pending'] or {}) do
+    if pending[3] > now then
+      redis.call('XCLAIM', KEYS[1], ARGV[1], pending[2], 0, pending[1], 'JUSTID')
+      restarted = restarted + 1
+    end
+  end
+end
+return restarted
+"""
+"""Restart the idle clocks of entries that were delivered in the future, by a clock that has been set back since.
+
+Of a dead worker's, they would otherwise not run out before that future. Looks at the oldest entries.
+"""
+
 _OWN = """
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])
 if pending.err and not string.find(pending.err, 'NOGROUP') then return pending end

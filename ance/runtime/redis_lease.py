@@ -6,7 +6,10 @@ from redis import Redis
 
 ACQUIRE = """
 -- KEYS: lease, counter. ARGV: holder, ttl in ms, floor.
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+-- More than a whole lease is left when the clock was set back: a dead leader must not reign for hours.
+if left > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if left ~= -2 then return 0 end
 local counter = tonumber(redis.call('GET', KEYS[2]) or '0')
 local token = string.format('%d', math.max(counter, tonumber(ARGV[3])) + 1)
 redis.call('SET', KEYS[2], token)

@@ -17,7 +17,7 @@ from typing import NamedTuple, get_args
 
 from ance.runtime.artifacts.manifests import ArtifactNotFound, load_manifest
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
-from ance.runtime.holds import live_holds
+from ance.runtime.holds import Silent, live_holds, silent_by_the_clock
 from ance.runtime.layout import Pointer, RunLayout, manifest_of
 from ance.runtime.store import Store
 
@@ -129,6 +129,7 @@ def retain(
     in_use: Collection[int] = (),
     grace_seconds: float | None = None,
     dry_run: bool = False,
+    silent: Silent = silent_by_the_clock,
 ) -> Retention:
     """One pass: condemn what is not needed, delete what was condemned before and still is not.
 
@@ -140,12 +141,13 @@ def retain(
         in_use: see there.
         grace_seconds: shortest time between tombstone and deletion; GRACE_SECONDS by default.
         dry_run: change nothing, and say what would be.
+        silent: as of `live_holds`.
     """
     versions = find_versions(store, layout)
     tombstones = {version: _condemned_at(store, layout, version) for version in versions}
     # Only after the listing: what the pointers name by now is either listed, or newer than all that is. Only
     # after the tombstones: whoever takes hold of a version from now on sees its tombstone.
-    holds = live_holds(store, layout, forget=not dry_run)
+    holds = live_holds(store, layout, forget=not dry_run, silent=silent)
     held = {(version.kind, version.step) for hold in holds for version in hold.versions}
     latest = latest_refs(store, layout)
     plan = plan_retention(versions, keep=keep, latest=latest, pinned=pinned, in_use=in_use, held=held)

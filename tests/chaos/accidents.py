@@ -12,7 +12,9 @@ from redis import Redis
 
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.local_redis import LocalRedis
+from ance.runtime.queue_keys import GROUP, QueueKeys
 from services.indexer.plan import plan, rows_of
+from tests.chaos.clock import Clock
 from tests.chaos.conftest import STEP
 from tests.chaos.outcome import assert_undisturbed
 from tests.chaos.processes import Fleet, wait_for
@@ -21,6 +23,9 @@ from tests.services.service_run import ServiceRun
 
 STOPPED_SECONDS = 4.0
 """Longer than any lease."""
+AGAIN = 10
+"""So many tasks are delivered once more than they should be."""
+HOUR_MS = 3_600_000
 
 Accident = Callable[[], object]
 
@@ -52,9 +57,44 @@ class Accidents:
         self.redis.stop()
         self.redis.start()
 
+    def jump(self, clock: Clock, hours: float) -> Accident:
+        """The time of day changes for everybody, and at that very moment a worker and the leader die."""
+
+        def jump() -> None:
+            dying = self.fleet.running("inferencer")[0], leader(self.redis)
+            clock.jump(hours)
+            for name in dying:
+                self.fleet.signal(name, signal.SIGKILL)
+
+        return jump
+
+    def deliver_again(self, keys: QueueKeys) -> None:
+        """What the workers have in hand is delivered to others too, and what waits is there a second time."""
+        with Redis(port=self.redis.port) as admin:
+            for stream in keys.streams:
+                for _, fields in admin.xrange(stream, count=AGAIN):
+                    admin.xadd(stream, fields)
+                for pending in admin.xpending_range(stream, GROUP, "-", "+", AGAIN):
+                    admin.xclaim(stream, GROUP, "nobody", 0, [pending["message_id"]], idle=HOUR_MS, justid=True)
+
     def flush_redis(self) -> None:
         """Redis forgets everything and stays."""
         flush(self.redis)
+
+
+def leader(redis: LocalRedis) -> str:
+    """Name of the process that leads, once one does."""
+    with Redis(port=redis.port, decode_responses=True) as admin:
+        holders: list[str] = []
+
+        def found() -> bool:
+            keys = [key for key in admin.scan_iter("ance:lease:{*/indexer}") if not key.endswith(":token")]
+            holders.extend(filter(None, admin.mget(keys)) if keys else [])
+            return bool(holders)
+
+        wait_for(found, 60)
+    _, holder = holders[-1].split()
+    return holder.rpartition("-")[0]
 
 
 def flush(redis: LocalRedis) -> None:

@@ -1,4 +1,4 @@
-"""A run of several hundred tiny shards, its checkpoint, and the vectors that undisturbed workers would give."""
+"""A run of a thousand tiny shards, its checkpoint, and the vectors that undisturbed workers would give."""
 
 from __future__ import annotations
 
@@ -11,11 +11,28 @@ import yaml
 
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.local_redis import LocalRedis
+from tests.chaos.clock import Clock
 from tests.chaos.faults import Faults
 from tests.chaos.processes import Conditions, Fleet
 from tests.services.service_run import ServiceRun, prepare_store
 
 STEP = 80
+PASSAGES = 880
+"""With the queries, a thousand rows."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--times", type=int, default=1, help="how often to run the suite, each time with other faults")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    metafunc.parametrize("repetition", range(metafunc.config.getoption("times", 1)), indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def repetition(request: pytest.FixtureRequest) -> int:
+    """Which run of the suite this is, from 0: seeds depend on it."""
+    return int(request.param)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder, and a store with the data set `salad`."""
-    return prepare_store(tmp_path_factory.mktemp("chaos"))
+    return prepare_store(tmp_path_factory.mktemp("chaos"), PASSAGES)
 
 
 @pytest.fixture
@@ -74,10 +91,11 @@ def conditions(
     redis: Reachable,
     faults: Faults | None = None,
     poison: Path | None = None,
+    clock: Clock | None = None,
     **variables: str,
 ) -> Conditions:
     """Conditions of a test whose logs go to its own folder; `variables` win over those of `environment`."""
-    return Conditions(tmp_path, environment(run, redis) | variables, faults, poison)
+    return Conditions(tmp_path, environment(run, redis) | variables, faults, poison, clock)
 
 
 def new_run(world: Path, tmp_path: Path, name: str, shard_size: int) -> tuple[ServiceRun, ArtifactRef]:

@@ -16,6 +16,9 @@ from ance.runtime.store.writers import Change
 
 T = TypeVar("T")
 
+TORN = "torn"
+"""Part of the names of what a torn write leaves behind."""
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -25,6 +28,8 @@ class Faults:
     errors: float = 0.01
     lost_answers: float = 0.01
     """The call was carried out, and its caller is told that it failed."""
+    torn: float = 0.01
+    """The writer dies half-way, and what it had written stays behind."""
     delays: float = 0.02
     delay_seconds: float = 0.05
 
@@ -47,6 +52,14 @@ class BadNetwork:
         if chance < faults.errors + faults.lost_answers:
             self._fail()
         return answer
+
+    def tear(self, path: str, data: bytes) -> None:
+        """Sometimes write half of it under a writer's temporary name, and fail."""
+        if self._random.random() < self._faults.torn:
+            target = Path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.with_name(f".{target.name}.{TORN}-{self.failures}.tmp").write_bytes(data[: len(data) // 2])
+            self._fail()
 
     def _fail(self) -> None:
         self.failures += 1
@@ -72,12 +85,15 @@ class FaultyWriter(FileWriter):
         self._network = network
 
     def create(self, path: str, data: bytes) -> bool:
+        self._network.tear(path, data)
         return self._network.call(lambda: super(FaultyWriter, self).create(path, data))
 
     def replace(self, path: str, data: bytes) -> None:
+        self._network.tear(path, data)
         self._network.call(lambda: super(FaultyWriter, self).replace(path, data))
 
     def put(self, path: str, source: Path, *, link: bool) -> None:
+        self._network.tear(path, source.read_bytes())
         self._network.call(lambda: super(FaultyWriter, self).put(path, source, link=link))
 
     def swap(self, path: str, change: Change) -> bool:

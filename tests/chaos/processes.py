@@ -23,6 +23,7 @@ import services.inferencer.wiring as inferencer
 from ance.runtime.contracts import EncodeTask
 from ance.runtime.process import run_service
 from ance.runtime.store.backends import Backend, open_backend
+from tests.chaos.clock import Clock
 from tests.chaos.faults import Faults, faulty
 
 MAINS = {"indexer": indexer.main, "inferencer": inferencer.main}
@@ -41,6 +42,8 @@ class Conditions:
     faults: Faults | None = None
     poison: Path | None = None
     """While this file exists, the task whose id it contains fails."""
+    clock: Clock | None = None
+    """What the processes take for the time of day."""
 
 
 @dataclass
@@ -92,6 +95,8 @@ def serve(name: str, number: int, conditions: Conditions) -> None:
     os.dup2(log, 2)
     os.environ.update(conditions.environment)
     os.environ["ANCE_HOLDER"] = f"{name}-{number}"
+    if conditions.clock is not None:
+        conditions.clock.install()
     if conditions.faults is not None:
         stores.open_backend = _unreliable(conditions.faults, number)
     inferencer_loop.Inferencer._encode = _watched(conditions)  # type: ignore[method-assign]

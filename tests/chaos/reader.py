@@ -24,6 +24,7 @@ class Reader:
         self._step = step
         self.looks = 0
         self.complaints: list[str] = []
+        self._seen: set[str] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
@@ -48,8 +49,9 @@ class Reader:
         else:
             fetch(store, layout.embeddings(self._step), self._run.cache)
         for key in store.list(layout.embeddings(self._step)):
-            if key.endswith(".npy"):
+            if key.endswith(".npy") and key not in self._seen:
                 assert np.load(io.BytesIO(store.read(key))).dtype == np.float32
+                self._seen.add(key)
 
     def __enter__(self) -> Reader:
         self._thread.start()

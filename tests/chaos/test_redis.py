@@ -34,14 +34,16 @@ def refresh(name: str, world: Path, tmp_path: Path, redis: Reachable, fleets: li
     assert longest_pause(run.path(run.layout.embeddings(STEP))) < LOST_SECONDS
 
 
-def test_a_failover_costs_no_shard_and_less_than_ten_seconds(world: Path, tmp_path: Path, fleets: list[Fleet]) -> None:
+def test_a_failover_costs_no_shard_and_less_than_ten_seconds(
+    world: Path, tmp_path: Path, fleets: list[Fleet], repetition: int
+) -> None:
     with SentinelTrio() as trio:
         before = trio.master
-        refresh("failover", world, tmp_path, trio, fleets, trio.kill_master)
+        refresh(f"failover-{repetition}", world, tmp_path, trio, fleets, trio.kill_master)
         assert trio.master != before
 
 
 def test_a_flush_costs_no_shard_and_less_than_ten_seconds(
-    world: Path, tmp_path: Path, redis: LocalRedis, fleets: list[Fleet]
+    world: Path, tmp_path: Path, redis: LocalRedis, fleets: list[Fleet], repetition: int
 ) -> None:
-    refresh("flush", world, tmp_path, redis, fleets, lambda: flush(redis))
+    refresh(f"flush-{repetition}", world, tmp_path, redis, fleets, lambda: flush(redis))

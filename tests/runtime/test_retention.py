@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ance.errors import AnceError
 from ance.runtime.artifacts import ArtifactNotFound, fetch, publish, published
 from ance.runtime.contracts import ArtifactRef, Kind
-from ance.runtime.holds import VersionHold, live_holds
+from ance.runtime.holds import HOLD_SECONDS, RENEW_SECONDS, Silence, VersionHold, live_holds
 from ance.runtime.layout import Pointer, RunLayout
-from ance.runtime.retention import KINDS, Version, delete_versions, plan_retention, retain
+from ance.runtime.retention import KINDS, Retention, Version, delete_versions, plan_retention, retain
 from ance.runtime.store import Store
 from tests.runtime.conftest import wait_until
 
@@ -248,6 +248,28 @@ def test_a_holder_that_died_is_forgotten_after_a_while(two_checkpoints: Store, m
     monkeypatch.setattr("ance.runtime.holds.HOLD_SECONDS", 0.0)
     assert [v.step for v in retain(two_checkpoints, LAYOUT, keep=1).condemned] == [100]
     assert two_checkpoints.list(LAYOUT.holds) == []
+
+
+def test_a_holder_whose_clock_is_hours_behind_is_heard_by_who_looks_again(
+    two_checkpoints: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    silence = Silence(lambda: now)
+    mine = VersionHold(two_checkpoints, LAYOUT, "search-0")
+
+    def look() -> Retention:
+        return retain(two_checkpoints, LAYOUT, keep=1, silent=silence.of)
+
+    for word in (-6 * 3600.0, -6 * 3600.0 + RENEW_SECONDS, 12 * 3600.0):  # behind, and then ahead
+        with monkeypatch.context() as patch:
+            patch.setattr("ance.runtime.holds.time.time", lambda word=word: 1e9 + word)
+            mine.hold([(Kind.CHECKPOINT, 100)])
+        now += HOLD_SECONDS
+        assert look() == ([], [])
+    now += HOLD_SECONDS - 1
+    assert look() == ([], [])
+    now += 1
+    assert [v.step for v in look().condemned] == [100], "it has said nothing new for too long"
 
 
 def test_a_holder_renews_its_word(two_checkpoints: Store, monkeypatch: pytest.MonkeyPatch) -> None:

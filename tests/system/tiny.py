@@ -31,11 +31,11 @@ def write_encoder(folder: Path, words: Sequence[str] = WORDS) -> Path:
     return folder
 
 
-def write_beir(folder: Path) -> Path:
+def write_beir(folder: Path, passages: int = PASSAGES) -> Path:
     """Passages of random words; a query is three words of its passage."""
     rng = random.Random(7)
     (folder / "qrels").mkdir(parents=True)
-    texts = [rng.sample(WORDS, 8) for _ in range(PASSAGES)]
+    texts = [rng.sample(WORDS, 8) for _ in range(passages)]
     lines = ({"_id": f"p{row}", "title": "", "text": " ".join(words)} for row, words in enumerate(texts))
     (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     queries, first = [], 0

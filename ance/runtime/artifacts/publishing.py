@@ -41,6 +41,7 @@ def publish(
     pointer: str | None = None,
     final: bool = False,
     keep_staging: bool = False,
+    stored: Sequence[FileEntry] = (),
 ) -> ArtifactRef:
     """Put a staged folder into the store as a whole, and let a pointer name it.
 
@@ -61,17 +62,19 @@ def publish(
         pointer: key of the pointer to move. It stays if it names a newer step.
         final: the run ends with this step.
         keep_staging: copy the files and leave the folder as it is.
+        stored: further files of the artifact, which are under the prefix already.
 
     Raises:
         StaleFencingToken: a publisher with a newer lease was here first, or one with this lease that
             published other files.
         AnceError: the folder has no files, or one that is called like the manifest.
     """
-    entries = _staged(folder)
+    staged = _staged(folder)
+    entries = [*staged, *stored]
     _refuse_stale(store, pointer, fencing_token)
     if _present(store, prefix, entries, fencing_token) is None:
-        with span("upload", artifact=kind.value, step=step, bytes=sum(entry.size for entry in entries)):
-            for entry in entries:
+        with span("upload", artifact=kind.value, step=step, bytes=sum(entry.size for entry in staged)):
+            for entry in staged:
                 store.upload(folder / entry.path, f"{prefix}/{entry.path}", link=not keep_staging)
     ref = publish_existing(
         store,

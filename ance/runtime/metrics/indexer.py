@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
+from ance.negatives.filters import FILTERS
 from ance.runtime.contracts import Kind
 from ance.runtime.metrics import buckets
 from ance.runtime.metrics.family import Family
@@ -14,8 +15,6 @@ PHASES = ("encode", "merge", "negatives", "evaluate", "publish")
 """Of a refresh, in order; merging happens while shards arrive, and is not counted as encoding."""
 PUBLISHED = (Kind.EMBEDDINGS.value, Kind.NEGATIVES.value, Kind.INDEX.value)
 VERSIONS = (Kind.CHECKPOINT.value, *PUBLISHED)
-
-FILTERS = ("known_positive", "margin", "answer")
 
 
 class IndexerMetrics:
@@ -41,6 +40,7 @@ class IndexerMetrics:
             "publishes", "Versions by how publishing ended.", kind=PUBLISHED, result=("done", "failed")
         )
         self.published_step = make.gauge("published_step", "Step of the version published last.")
+        self.best_step = make.gauge("best_step", "Step of the version that is best on the dev split so far.")
         self.published_timestamp_seconds = make.gauge(
             "published_timestamp_seconds", "When the version published last was made, since the epoch."
         )

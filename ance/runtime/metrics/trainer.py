@@ -8,6 +8,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
+from ance.negatives.filters import FILTERS
 from ance.runtime.metrics import buckets
 from ance.runtime.metrics.family import Family
 from ance.runtime.metrics.gpu import gpu_memory
@@ -63,7 +64,21 @@ class TrainerMetrics:
         self.async_gap_seconds = make.gauge(
             "async_gap_seconds", "Time since the checkpoint that mined the negatives in use was made."
         )
+        self.candidates_dropped = make.counter(
+            "candidates_dropped",
+            "Passages retrieved for a batch (ADORE) that must not be negatives, by the filter.",
+            filter=FILTERS,
+        )
+        self.negatives_filled = make.counter(
+            "negatives_filled", "Random negatives that stood in where the list of a query was too short."
+        )
+        self.negatives_masked = make.counter(
+            "negatives_masked", "Passages of a batch that did not count as a query's negatives: its known positives."
+        )
         self.waiting = make.gauge("waiting", "1 while training is paused for newer negatives.", start=0)
+        self.stopping = make.gauge(
+            "stopping", "1 once the dev split shows no gain and training ends before its last step.", start=0
+        )
         self.checkpoint_save_seconds = make.histogram(
             "checkpoint_save_seconds", "Time to save and publish a checkpoint.", buckets.FILES
         )

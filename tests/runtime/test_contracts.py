@@ -1,0 +1,39 @@
+"""Sections of a run's configuration that do not fit together are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ance.errors import AnceError
+from ance.runtime.contracts import RunConfig
+from tests.system.tiny import config
+
+ADORE = {"steps": 60, "learning_rate": 1e-3, "negatives": "adore"}
+
+
+def parsed(**sections: dict[str, Any]) -> RunConfig:
+    values = config(Path("encoder"))
+    values["training"] |= {"max_async_gap": 0, "ance": ADORE}
+    for section, changes in sections.items():
+        values[section] = values.get(section, {}) | changes
+    return RunConfig.parse(yaml.safe_dump(values), "run.yaml")
+
+
+def test_adore_goes_with_the_defaults_of_the_other_sections() -> None:
+    assert parsed().training.ance.retrieves
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"negatives": {"momentum": 0.2}}, "momentum and lookahead are of mined versions"),
+        ({"negatives": {"lookahead": 0.2}}, "momentum and lookahead are of mined versions"),
+        ({"model": {"max_chunks": 4}}, "set model.max_chunks: 1"),
+        ({"training": {"checkpoint_steps": "20:5"}}, "'training.checkpoint_steps'.*must rise from 0"),
+    ],
+)
+def test_what_does_not_go_with_it_is_refused(sections: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(AnceError, match=message):
+        parsed(**sections)
