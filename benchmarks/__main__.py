@@ -14,7 +14,7 @@ def main() -> None:
     lines = []
     for name in NAMES:
         print(f"== {name}", flush=True)
-        result = importlib.import_module(f"benchmarks.{name}").main([])
+        result = importlib.import_module(f"benchmarks.{name.replace('-', '_')}").main([])
         (RESULTS / f"{name}.json").write_text(result.to_json() + "\n")
         lines.append(result.line())
     print("\n".join(["", *lines]))
