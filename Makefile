@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+TIMES ?= 1
 # Byte code is written at the first import of what is imported at all, which is a small part of the packages.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,10 +26,10 @@ help:
 	@echo "make test        run the tests, without the next three"
 	@echo "make test-chart  render and install the Helm chart, with Helm 3 and 4"
 	@echo "make test-story  play a release of the chart with its pods as processes of this machine"
-	@echo "make chaos       refresh while processes, Redis and the store fail"
-	@echo "make lint        ruff, mypy, import rules, protos, drift of generated files"
+	@echo "make chaos       refresh while processes, Redis and the store fail (TIMES=20 repeats it)"
+	@echo "make lint        ruff, mypy, import rules, protos, drift of generated files, known vulnerabilities"
 	@echo "make bench       measure every claim against its peer, results in benchmarks/results/"
-	@echo "make generate    write every generated file anew: gRPC code, dashboards, tables of metrics and values"
+	@echo "make generate    write every generated file anew: gRPC code, dashboards, metrics, values, results"
 	@echo "make images      build the images with docker, podman or buildah (IMAGE=, BASE_IMAGE=, TARGET=)"
 	@echo "make e2e         play a release on the cluster that KUBECONFIG names (IMAGE=)"
 
@@ -45,7 +46,7 @@ test-story: $(VENV)/.dev
 	$(BIN)/python -m pytest $(STORY_TESTS)
 
 chaos: $(VENV)/.dev
-	$(BIN)/python -m pytest $(CHAOS_TESTS)
+	$(BIN)/python -m pytest $(CHAOS_TESTS) --times $(TIMES)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -57,6 +58,8 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m tools.dashboards --check
 	$(BIN)/python -m tools.metrics_docs --check
 	$(BIN)/python tools/chart_readme.py --check
+	$(BIN)/python -m tools.results --check
+	$(BIN)/python tools/audit.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -70,6 +73,7 @@ generate: $(VENV)/.dev
 	$(BIN)/python -m tools.dashboards
 	$(BIN)/python -m tools.metrics_docs
 	$(BIN)/python tools/chart_readme.py
+	$(BIN)/python -m tools.results
 
 images:
 	$(PYTHON) tools/build_images.py $(addprefix --target=,$(TARGET)) $(addprefix --image=,$(IMAGE)) \

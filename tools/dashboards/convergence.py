@@ -104,6 +104,16 @@ NEGATIVES = Row(
             (Query("time() - max(ance_trainer_negatives_created_timestamp_seconds{SEL})", "age"),),
         ),
         Panel(
+            "Negatives put right",
+            "masked: passages of a batch that do not count for a query, because they answer it, too. filled: random "
+            "passages in place of listed negatives, where the filters left too few.",
+            "short",
+            (
+                Query("sum(increase(ance_trainer_negatives_masked_total{SEL}[$__rate_interval]))", "masked"),
+                Query("sum(increase(ance_trainer_negatives_filled_total{SEL}[$__rate_interval]))", "filled"),
+            ),
+        ),
+        Panel(
             "Dev metrics by version",
             "Exact search over the whole corpus, dev split.",
             "percentunit",
