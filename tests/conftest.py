@@ -13,7 +13,6 @@ from ance.runtime.local_redis import LocalRedis
 from ance.runtime.redis_client import connect
 from tests.object_stores import CREDENTIALS, new_prefix, s3_server
 
-
 LONG = ("system", "observability", "cli")
 """Folders whose tests wait for whole runs: they start first, so that no worker is left with them at the end."""
 TOGETHER = "tests/system"

@@ -10,15 +10,21 @@ import typer
 from ance.errors import AnceError
 
 NAMES = (
+    "artifacts",
     "encode",
     "latency",
     "mining",
     "negatives",
     "observability",
+    "queue",
     "refresh",
+    "scale",
     "scaling",
+    "simulate",
+    "startup",
     "swap",
     "throughput",
+    "train-step",
 )
 
 
@@ -34,11 +40,12 @@ def bench(
         raise AnceError(f"no benchmark is named '{name}'; there are: {', '.join(NAMES)}")
     # Benchmarks belong to the source tree, not to the installed package: they need the peers of the `dev` extra.
     root = Path(__file__).parents[2]
-    if not (root / "benchmarks" / f"{name}.py").is_file():
+    module_name = name.replace("-", "_")
+    if not (root / "benchmarks" / f"{module_name}.py").is_file():
         raise AnceError("benchmarks run from a source checkout: clone the repository and install it with -e")
     sys.path.insert(0, str(root))
     try:
-        module = importlib.import_module(f"benchmarks.{name}")
+        module = importlib.import_module(f"benchmarks.{module_name}")
     except ModuleNotFoundError as error:
         raise AnceError(f"benchmark '{name}' needs {error.name}: run `pip install -e '.[cpu,demo,dev]'`") from error
     module.main(["--json"] if as_json else [])

@@ -111,7 +111,7 @@ def write_report(
     config = read_config(store, layout)
     dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), DEFAULT_CACHE))
     steps, refreshes = step_records(store, layout), refresh_records(store, layout)
-    version = EncodedVersion.newest(store, layout, DEFAULT_CACHE)
+    version = EncodedVersion.newest(store, layout, dataset, config.model, DEFAULT_CACHE)
     around = neighbourhood_of(version, store, layout, dataset, DEFAULT_CACHE) if version is not None else None
     latencies = measure_latencies(store, layout, config, dataset, split, DEFAULT_CACHE)
     where = f"--store {store_url} --run {run}"

@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from ance.cli import bench, demo, evaluate, html_report, prepare, probe, queue, reproduce, reranker, runs, up
+from ance.cli import (
+    bench,
+    compare,
+    demo,
+    evaluate,
+    export,
+    html_report,
+    prepare,
+    probe,
+    queue,
+    reproduce,
+    reranker,
+    runs,
+    up,
+)
 from ance.errors import AnceError, TemporaryError
 from ance.runtime.process import TEMPORARY, USER_ERROR, leave_on_sigterm
 
@@ -20,7 +34,9 @@ app.command("prepare")(prepare.prepare)
 app.command("up")(up.up)
 app.command("warmup")(up.warmup)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("report")(html_report.report)
+app.command("export")(export.export)
 app.command("reproduce")(reproduce.reproduce)
 app.command("probe")(probe.probe)
 app.add_typer(runs.app, name="runs")

@@ -112,17 +112,25 @@ def probe_run(
 def _gradients(
     model: "BiEncoder", dataset: "Dataset", config: "RunConfig", drawn: "ProbedQueries", negatives: Any
 ) -> "InstanceGradients":
+    import numpy as np
+
+    from ance.model.best_chunks import best_chunks
+    from ance.model.chunks import Chunking
+    from ance.model.encoding import TextEncoder
     from ance.training.instance_gradients import Instances, instance_gradients
     from ance.training.step import TrainingTexts
 
-    texts = TrainingTexts(
-        queries=dataset.queries("train").tokens,
-        passages=dataset.passages.tokens,
-        special=dataset.special,
-        max_query_tokens=config.model.max_query_tokens,
-        max_passage_tokens=config.model.max_passage_tokens,
-    )
+    queries, passages = dataset.queries("train").tokens, dataset.passages.tokens
+    limits = config.model.max_query_tokens, config.model.max_passage_tokens
     instances = Instances(drawn.rows, drawn.positive_rows, negatives)
+    if config.model.max_chunks > 1:
+        encoder = TextEncoder(model, dataset.special, device=str(next(model.parameters()).device))
+        chunking, n = Chunking.of(config.model, dataset.special), len(instances)
+        vectors = encoder.queries.encode_rows_at(queries, np.tile(drawn.rows, 2), limits[0])
+        both = passages.take(np.concatenate([instances.positive_rows, instances.negative_rows]))
+        passages = best_chunks(encoder, chunking, vectors, both, limits[1])
+        instances = Instances(drawn.rows, np.arange(n), np.arange(n, 2 * n))
+    texts = TrainingTexts(queries, passages, dataset.special, *limits)
     return instance_gradients(model, texts, instances, config.training.score_scale)
 
 

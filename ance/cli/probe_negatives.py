@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.evaluation.systems import rank_dense
+from ance.model.best_chunks import passage_scores
 from ance.model.bi_encoder import BiEncoder
+from ance.model.chunks import Chunking
 from ance.model.encoding import TextEncoder
 from ance.negatives.mined import ranking_depth
 from ance.negatives.sampling import Rows, is_positive, without_positives
@@ -79,8 +81,15 @@ def negatives_by_kind(
     kinds = {
         "random": random.negatives(drawn.rows, 1, rng)[:, 0],
         "in_batch": hardest_in_batch(
-            encoder.encode_rows_at(dataset.queries("train").tokens, drawn.rows, config.model.max_query_tokens),
-            encoder.encode_rows_at(dataset.passages.tokens, drawn.positive_rows, config.model.max_passage_tokens),
+            passage_scores(
+                encoder,
+                Chunking.of(config.model, dataset.special),
+                encoder.queries.encode_rows_at(
+                    dataset.queries("train").tokens, drawn.rows, config.model.max_query_tokens
+                ),
+                dataset.passages.tokens.take(drawn.positive_rows),
+                config.model.max_passage_tokens,
+            ),
             drawn,
             config.training.batch_size,
             rng,
@@ -92,8 +101,7 @@ def negatives_by_kind(
 
 
 def hardest_in_batch(
-    queries: NDArray[np.float32],
-    positives: NDArray[np.float32],
+    scores: NDArray[np.float32],
     drawn: ProbedQueries,
     batch_size: int,
     rng: np.random.Generator,
@@ -102,7 +110,7 @@ def hardest_in_batch(
     (the paper's NCE negative).
 
     Args:
-        queries, positives: float32 [n, D], vectors of the drawn queries and of their positives.
+        scores: float32 [n, n], of each drawn query with the positives of all.
 
     Returns:
         Passage rows, int64 [n].
@@ -114,9 +122,9 @@ def hardest_in_batch(
     batches = max(1, len(drawn.rows) // max(2, batch_size))
     for batch in np.array_split(rng.permutation(len(drawn.rows)), batches):
         rows = drawn.positive_rows[batch]
-        scores = queries[batch] @ positives[batch].T  # [b, b]
-        scores[is_positive(np.broadcast_to(rows, scores.shape), drawn.known[batch])] = -np.inf
-        if np.isneginf(scores.max(axis=1)).any():
+        others = scores[np.ix_(batch, batch)]
+        others[is_positive(np.broadcast_to(rows, others.shape), drawn.known[batch])] = -np.inf
+        if np.isneginf(others.max(axis=1)).any():
             raise AnceError("every positive of a batch answers one of its queries: probe with more --queries")
-        hardest[batch] = rows[scores.argmax(axis=1)]
+        hardest[batch] = rows[others.argmax(axis=1)]
     return hardest

@@ -66,7 +66,8 @@ class Progress:
 
 def line(status: Status) -> str:
     """The status on one line; what is not known yet is left out."""
-    parts = [status.stage + (" (waiting for negatives)" if status.waiting else "")]
+    doing = doing_now(status)
+    parts = [status.stage + (f" ({doing})" if doing else "")]
     if status.total_steps:
         parts.append(f"step {status.step}/{status.total_steps}")
     if status.loss is not None:
@@ -84,6 +85,13 @@ def line(status: Status) -> str:
     return " · ".join(parts)
 
 
+def doing_now(status: Status) -> str:
+    """What is out of the ordinary in training at the moment, if anything."""
+    if status.stopping:
+        return "ends early, no gain on dev"
+    return "waiting for negatives" if status.waiting else ""
+
+
 def panel(status: Status, title: str, search_url: str | None) -> RenderableType:
     """The status as a table with progress bars, at most 80 columns wide. `search_url` is None without search."""
     table = Table.grid(padding=(0, 2))
@@ -93,7 +101,7 @@ def panel(status: Status, title: str, search_url: str | None) -> RenderableType:
     left = status.seconds_left()
     steps = f"{status.step}/{status.total_steps}" if status.total_steps else ""
     ends = f", ends in {clock(left)}" if left is not None else ""
-    table.add_row("stage", status.stage, "waiting for negatives" if status.waiting else "")
+    table.add_row("stage", status.stage, doing_now(status))
     table.add_row("training", bar(status.step, status.total_steps), steps + ends)
     norm = f"gradient norm {status.gradient_norm:.2f}" if status.gradient_norm is not None else ""
     table.add_row("loss", f"{status.loss:.4f}" if status.loss is not None else "-", norm)

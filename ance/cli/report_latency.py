@@ -42,7 +42,7 @@ def measure_latencies(
     if newest is None:
         return {}
     index = index_backend(config.index, load(MilvusSettings), store, layout).open(fetch(store, newest, cache))
-    encoder = TextEncoder.load(fetch(store, layout.checkpoint(newest.step), cache), dtype=config.encoding.dtype)
+    encoder = TextEncoder.load(fetch(store, layout.checkpoint(newest.step), cache), dtype=config.encoding.dtype).queries
     texts = list(islice(dataset.queries(split).full_texts(), QUERIES))
     if not texts:
         raise AnceError(f"split '{split}' of data set '{dataset.name}' has no queries to measure with")

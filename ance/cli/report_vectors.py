@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ance.data.dataset import Dataset
 from ance.evaluation.report.negatives import ScoreTail, score_tail
 from ance.evaluation.report.query_map import ANCE, BM25, POSITIVE, RANDOM, Neighbourhood, distinct_rows
+from ance.model.chunks import Chunking
+from ance.model.config import ModelConfig
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.sampling import random_negatives
 from ance.runtime.artifacts import fetch
@@ -37,13 +39,17 @@ class EncodedVersion:
     Attributes:
         step: of the checkpoint.
         folder: `<part>/<shard>.npy` files.
+        firsts: where each passage's vectors begin among those of all, int64 [passages]: it may be in chunks.
     """
 
     step: int
     folder: Path
+    firsts: NDArray[np.int64]
 
     @classmethod
-    def newest(cls, store: Store, layout: RunLayout, cache: Path) -> EncodedVersion | None:
+    def newest(
+        cls, store: Store, layout: RunLayout, dataset: Dataset, model: ModelConfig, cache: Path
+    ) -> EncodedVersion | None:
         """The version of the newest index; None before the first, or where retention took its vectors.
 
         Another store than a folder is downloaded from: 4 * dim bytes a passage.
@@ -52,15 +58,18 @@ class EncodedVersion:
         if index is None or published(store, layout.embeddings(index.step)) is None:
             return None
         # Sizes are compared, not hashes: a picture is no reason to read a corpus twice.
-        return cls(index.step, fetch(store, layout.embeddings(index.step), cache, verify=False))
+        folder = fetch(store, layout.embeddings(index.step), cache, verify=False)
+        counts = Chunking.of(model, dataset.special).counts(dataset.passages.tokens)
+        return cls(index.step, folder, np.cumsum(counts) - counts)
 
     def shards(self, part: Part) -> Iterator[Vectors]:
-        """The vectors of a part in row order, memory-mapped, float32 [rows of a shard, D]."""
+        """The vectors of a part in row order, memory-mapped, float32 [vectors of a shard, D]."""
         for path in sorted((self.folder / part).glob("*.npy"), key=lambda path: int(path.stem)):
             yield np.load(path, mmap_mode="r", allow_pickle=False)
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> Vectors:
-        """The vectors of some rows, float32 [n, D]."""
+        """The vectors of some rows, float32 [n, D]; of a passage in chunks the first."""
+        rows = self.firsts[rows] if part is Part.PASSAGES else rows
         found: dict[int, Vectors] = {}
         start = 0
         for shard in self.shards(part):
@@ -80,7 +89,7 @@ def tail_of(version: EncodedVersion) -> ScoreTail | None:
     rows = np.random.default_rng(SEED).permutation(encoded)[:TAIL_QUERIES]
     vectors = np.concatenate(queries)[rows]
     scores = np.concatenate([vectors @ shard.T for shard in version.shards(Part.PASSAGES)], axis=1)
-    return score_tail(scores, version.step)
+    return score_tail(np.maximum.reduceat(scores, version.firsts, axis=1), version.step)
 
 
 def neighbourhood_of(

@@ -42,6 +42,8 @@ class Status:
     loss: float | None = None
     gradient_norm: float | None = None
     waiting: bool = False
+    stopping: bool = False
+    """Training ends before its last step: the dev split shows no gain."""
     async_gap: int | None = None
     async_gap_seconds: float | None = None
     refresh_step: int | None = None
@@ -62,8 +64,10 @@ class Status:
             self.serving_step = _whole(search.get("ance_search_index_step"))
 
     def seconds_left(self) -> float | None:
-        """Time to the last training step; None while it is not known and after the last step."""
-        return self.pace.seconds_to(self.total_steps) if self.step < self.total_steps else None
+        """Time to the last training step; None while it is not known, after the last step, and where it ends early."""
+        if self.stopping or self.step >= self.total_steps:
+            return None
+        return self.pace.seconds_to(self.total_steps)
 
     def _take_training(self, trainer: Samples) -> None:
         step = _whole(trainer.get("ance_trainer_step"))
@@ -74,6 +78,7 @@ class Status:
         self.loss = trainer.get("ance_trainer_loss")
         self.gradient_norm = trainer.get("ance_trainer_gradient_norm", group="global")
         self.waiting = bool(trainer.get("ance_trainer_waiting"))
+        self.stopping = bool(trainer.get("ance_trainer_stopping"))
         active = trainer.labelled("ance_trainer_stage_info", "stage")
         self.stage = next((STAGES[name] for name, on in active.items() if on), self.stage)
         self.async_gap = _whole(trainer.get("ance_trainer_async_gap_steps"))

@@ -82,15 +82,17 @@ class TrainingReporter:
         if started is None or (published is not None and published.step >= started.step):
             return None
         done = sum(key.endswith(".npy") for key in store.list(layout.embeddings(started.step)))
-        return RefreshProgress(version=started.step, shards=shards_of(dataset, self._run.config), shards_done=done)
+        shards = shards_of(dataset, self._run.config, started.step)
+        return RefreshProgress(version=started.step, shards=shards, shards_done=done)
 
 
-def shards_of(dataset: Dataset, config: RunConfig) -> int:
-    """Encode tasks of a refresh: those of each part, cut into shards of its rows."""
+def shards_of(dataset: Dataset, config: RunConfig, step: int) -> int:
+    """Encode tasks of the refresh of a step: those of each part, cut into shards of its rows."""
     counts, limit = dataset.meta.counts, config.evaluation.max_dev_queries
     train = counts.get("train_queries", 0) if config.training.ance.negatives == "ance" else 0
     dev = min(counts.get("dev_queries", 0), math.inf if limit is None else limit)
-    return sum(math.ceil(rows / config.encoding.shard_size) for rows in (train, dev, counts["passages"]))
+    passages = counts["passages"] if config.training.passages_step(step) == step else 0
+    return sum(math.ceil(rows / config.encoding.shard_size) for rows in (train, dev, passages))
 
 
 def _lines(data: bytes) -> list[Record]:

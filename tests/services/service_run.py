@@ -25,14 +25,14 @@ from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
-from tests.system.tiny import TRAIN, config, write_beir, write_encoder
+from tests.system.tiny import PASSAGES, TRAIN, config, write_beir, write_encoder
 
 
-def prepare_store(folder: Path) -> Path:
+def prepare_store(folder: Path, passages: int = PASSAGES) -> Path:
     """Fill a folder with an encoder and a store that holds the data set `salad`."""
     torch.manual_seed(0)
     encoder = write_encoder(folder / "encoder")
-    prepare(Beir(write_beir(folder / "salad")), Tokenizer.load(encoder), folder / "dataset", max_tokens=16)
+    prepare(Beir(write_beir(folder / "salad", passages)), Tokenizer.load(encoder), folder / "dataset", max_tokens=16)
     store = Store.open(f"file://{folder / 'store'}", create=True)
     publish(store, RunLayout.dataset("salad"), folder / "dataset", kind=Kind.DATASET)
     return folder

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DenseRequest:
-    """Texts to encode and, unless `top_k` is 0, to search with."""
+    """Queries to encode and to search with; texts to encode as passages are, if `top_k` is 0."""
 
     texts: tuple[str, ...]
     max_tokens: int
@@ -167,11 +167,15 @@ def answer_batch(snapshot: SearchSnapshot, batch: Sequence[DenseJob]) -> list[De
 def _encode(snapshot: SearchSnapshot, batch: Sequence[DenseJob]) -> list[NDArray[np.float32]]:
     """Vectors of each job, (texts, dim)."""
     vectors: dict[int, NDArray[np.float32]] = {}
-    by_limit = sorted(range(len(batch)), key=lambda job: batch[job].request.max_tokens)
-    for limit, jobs in itertools.groupby(by_limit, key=lambda job: batch[job].request.max_tokens):
+
+    def kind(job: int) -> tuple[int, bool]:
+        return batch[job].request.max_tokens, batch[job].request.top_k > 0
+
+    for (limit, queries), jobs in itertools.groupby(sorted(range(len(batch)), key=kind), key=kind):
         together = list(jobs)
         texts = [text for job in together for text in batch[job].request.texts]
-        encoded = snapshot.encoder.encode_texts(texts, limit)  # (texts of these jobs, dim)
+        encoder = snapshot.encoder.queries if queries else snapshot.encoder
+        encoded = encoder.encode_texts(texts, limit)  # (texts of these jobs, dim)
         ends = list(itertools.accumulate(len(batch[job].request.texts) for job in together))
         for job, start, end in zip(together, [0, *ends], ends, strict=False):
             vectors[job] = encoded[start:end]

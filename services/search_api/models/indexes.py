@@ -38,8 +38,8 @@ class IndexList(Body):
 class RollbackRequest(Body):
     """Which version to hold every replica at."""
 
-    version: Annotated[int, Field(strict=True, ge=0, le=2**53), Whole]
-    """A version that is still in the store."""
+    version: Annotated[int, Field(strict=True, ge=0, le=2**53), Whole] | Literal["best"]
+    """A version that is still in the store; or the one that is best on the dev split so far, whichever that is now."""
 
 
 class PinState(Body):

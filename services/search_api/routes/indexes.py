@@ -21,7 +21,10 @@ from services.search_api.web.problems import STORE, UNKNOWN_VERSION, ProblemErro
 
 T = TypeVar("T")
 
-EXAMPLES: dict[str, Any] = {"an earlier version": {"value": {"version": 300}}}
+EXAMPLES: dict[str, Any] = {
+    "an earlier version": {"value": {"version": 300}},
+    "the best on dev": {"value": {"version": "best"}},
+}
 
 
 def router(service: SearchService) -> APIRouter:

@@ -65,9 +65,12 @@ function showGap({ update }, { series }) {
 }
 
 function showNorms({ update }, { gradient_norms: norms }) {
-  const lines = GROUPS.filter((group) => group in norms.groups).map((group) => ({
-    name: group === "global" ? "all layers" : group,
-    style: group,
+  // Of two towers each has its groups: `query.top`, `passage.top`.
+  const depth = (group) => GROUPS.indexOf(group.split(".").at(-1));
+  const known = Object.keys(norms.groups).filter((group) => depth(group) >= 0);
+  const lines = known.sort((a, b) => depth(a) - depth(b)).map((group) => ({
+    name: group === "global" ? "all layers" : group.replace(".", ": "),
+    style: GROUPS[depth(group)],
     points: zip(norms.step, norms.groups[group]),
   }));
   const newest = norms.groups.global?.at(-1);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ance.runtime.artifacts import published
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.run import OpenRun
@@ -21,16 +23,21 @@ def read_pin(run: OpenRun[SearchSettings]) -> ArtifactRef | None:
     return run.store.read_pointer(run.layout.pointer("pin"))
 
 
-def write_pin(run: OpenRun[SearchSettings], step: int) -> ArtifactRef:
-    """Hold every replica at a version.
+def write_pin(run: OpenRun[SearchSettings], version: int | Literal["best"]) -> ArtifactRef:
+    """Hold every replica at a version: a step, or the one that is best on the dev split so far.
 
     Raises:
         UnknownVersion: it is not in the store, or no more.
         AnceError: the store does not answer, or may not be written.
     """
-    ref = published(run.store, run.layout.index(step))
-    if ref is None:
-        raise UnknownVersion(f"no index of version {step} is in the store; GET /v1/indexes lists those that are")
+    if version == "best":
+        ref = run.store.read_pointer(run.layout.pointer("best"))
+        if ref is None:
+            raise UnknownVersion("no version was measured on a dev split; GET /v1/indexes lists those that are there")
+    else:
+        ref = published(run.store, run.layout.index(version))
+        if ref is None:
+            raise UnknownVersion(f"no index of version {version} is in the store; GET /v1/indexes lists those that are")
     run.store.write(run.layout.pointer("pin"), ref.model_dump_json(indent=1).encode())
     return ref
 

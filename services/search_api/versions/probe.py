@@ -29,12 +29,12 @@ def probe(snapshot: SearchSnapshot, max_query_tokens: int, recorded: Mapping[str
     """
     encoder, index, passages = snapshot.encoder, snapshot.index, len(snapshot.documents.passages)
     if not 0 < index.size <= passages:
-        raise RefusedVersion(f"the index has {index.size} vectors for {passages} passages")
+        raise RefusedVersion(f"the index has {index.size} passages, the data set {passages}")
     if index.dim != encoder.dim:
         raise RefusedVersion(f"the index has {index.dim} dimensions, its encoder {encoder.dim}")
     judged = bool(recorded) and "dev" in snapshot.documents.splits
     texts = dev_queries(snapshot.documents) if judged else some_queries(snapshot.documents)
-    vectors = encoder.encode_texts(texts, max_query_tokens)  # (queries, dim)
+    vectors = encoder.queries.encode_texts(texts, max_query_tokens)  # (queries, dim)
     if not np.isfinite(vectors).all():
         raise RefusedVersion("its encoder gives vectors that are not finite")
     rows, scores = index.search(vectors, DEPTH)  # (queries, depth) each

@@ -1,5 +1,6 @@
 import httpx
 
+from ance.runtime.artifacts import published
 from services.search_api.web.problems import UNKNOWN_VERSION
 from tests.services.search_api.live import Live
 from tests.services.search_api.tiny_run import TinyRun
@@ -9,7 +10,7 @@ def states(live: Live) -> dict[int, str]:
     return {entry["version"]: entry["state"] for entry in live.client.get("/v1/indexes").json()["indexes"]}
 
 
-def rollback(live: Live, version: int) -> httpx.Response:
+def rollback(live: Live, version: int | str) -> httpx.Response:
     return live.client.post("/v1/indexes/rollback", json={"version": version})
 
 
@@ -39,6 +40,19 @@ def test_a_rollback_holds_at_a_version_until_it_is_unpinned(live: Live, run: Tin
     assert [hit["id"] for hit in hits] == [key for key, _ in run.expected(1, "red", 10)]
     assert live.client.post("/v1/indexes/unpin", json={}).json()["pinned"] is None
     live.wait_for_version(3)
+
+
+def test_the_version_that_is_best_on_dev_can_be_pinned_by_that_name(live: Live, run: TinyRun) -> None:
+    for step in (1, 2):
+        run.publish(step)
+        live.wait_for_version(step)
+    response = rollback(live, "best")
+    assert (response.status_code, response.json()["type"]) == (404, UNKNOWN_VERSION)
+    best = published(run.store, run.layout.index(1))
+    assert best is not None
+    run.store.move_pointer(run.layout.pointer("best"), best)
+    assert rollback(live, "best").json()["pinned"] == 1
+    live.wait_for_version(1)
 
 
 def test_a_version_that_is_not_in_the_store_cannot_be_pinned(live: Live, run: TinyRun) -> None:

@@ -121,7 +121,7 @@ def shift_ids(folder: Path) -> None:
         (lambda run, ref: run.publish_index(ref, change=lambda v: v[:, :8].copy()), "8 dimensions"),
         (
             lambda run, ref: run.publish_index(ref, change=lambda v: np.vstack([v, v])),
-            "vectors for 56 passages",
+            "has 112 passages, the data set 56",
         ),
         (lambda run, ref: run.publish_index(ref, damage=write_rubbish), "cannot be loaded"),
         (lambda run, ref: run.publish_index(ref, damage=drop_ids), "cannot be loaded"),
