@@ -55,6 +55,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         try:
             for process in stack.processes:
                 supervisor.start(process)
+            # One inferencer alone can refresh before the other has started.
+            await_value(server, "sum(up)", lambda services: services == len(targets), supervisor)
             first = await_value(server, "sum(ance_indexer_refreshes_total)", lambda value: value >= 1, supervisor)
             send_searches(stack.search_url, supervisor)
             await_value(
