@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -90,40 +91,37 @@ class VersionHold:
         self._store = store
         self._layout = layout
         self._holder = holder
-        self._versions: tuple[HeldVersion, ...] = ()
+        self._lasting: frozenset[HeldVersion] = frozenset()  # what `hold` said last
+        self._passing: Counter[HeldVersion] = Counter()  # what blocks of `holding` use now, of any thread
         self._changing = threading.Lock()
         self._refused = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="holds", daemon=True)
 
     def hold(self, versions: Collection[tuple[Kind, int]]) -> None:
-        """Hold these versions and no others any more. Their parents are held with them.
+        """Hold these versions until the next call says others. Their parents are held with them.
 
         Raises:
             ArtifactNotFound: one of them is about to be deleted; what was held before stays held.
         """
-        wanted = tuple(HeldVersion(kind=kind, step=step) for kind, step in sorted(versions))
         with self._changing:
-            before, self._versions = self._versions, wanted
-            self._announce()
-            condemned = [held for held in wanted if held not in before and self._is_condemned(held)]
-            if condemned:
-                self._versions = before
-                self._announce()
-                raise ArtifactNotFound(f"{self._layout.version(*_key(condemned[0]))}: retention is deleting it")
+            self._hold(frozenset(_held(*version) for version in versions), self._passing)
 
     @contextmanager
-    def holding(self, kind: Kind, step: int) -> Iterator[None]:
-        """Hold one version and no other for the length of the block: for what is loaded and then needs no file.
+    def holding(self, *versions: tuple[Kind, int]) -> Iterator[None]:
+        """Hold these versions, too, for the length of the block: for what is loaded and then needs no file.
 
         Raises:
-            ArtifactNotFound: it is about to be deleted.
+            ArtifactNotFound: one of them is about to be deleted.
         """
-        self.hold([(kind, step)])
+        passing = Counter(_held(*version) for version in versions)
+        with self._changing:
+            self._hold(self._lasting, self._passing + passing)
         try:
             yield
         finally:
-            self.hold([])
+            with self._changing:
+                self._hold(self._lasting, self._passing - passing)
 
     def __enter__(self) -> VersionHold:
         self._thread.start()
@@ -133,19 +131,34 @@ class VersionHold:
         self._stopped.set()
         self._thread.join()
         with self._changing:
-            if self._versions and not self._refused:
+            if self._versions() and not self._refused:
                 self._store.delete(self._layout.hold(self._holder))
+
+    def _versions(self) -> frozenset[HeldVersion]:
+        return self._lasting | self._passing.keys()
+
+    def _hold(self, lasting: frozenset[HeldVersion], passing: Counter[HeldVersion]) -> None:
+        before = self._lasting, self._passing
+        known = self._versions()
+        self._lasting, self._passing = lasting, passing
+        self._announce()
+        condemned = sorted(_key(held) for held in self._versions() - known if self._is_condemned(held))
+        if condemned:
+            self._lasting, self._passing = before
+            self._announce()
+            raise ArtifactNotFound(f"{self._layout.version(*condemned[0])}: retention is deleting it")
 
     def _renew(self) -> None:
         while not self._stopped.wait(RENEW_SECONDS):
             with self._changing:
-                if self._versions:
+                if self._versions():
                     self._announce()
 
     def _announce(self) -> None:
-        record = Hold(holder=self._holder, versions=self._versions, renewed_at=time.time())
+        versions = tuple(sorted(self._versions(), key=_key))
+        record = Hold(holder=self._holder, versions=versions, renewed_at=time.time())
         try:
-            if self._versions:
+            if versions:
                 self._store.write(self._layout.hold(self._holder), record.model_dump_json().encode())
             else:
                 self._store.delete(self._layout.hold(self._holder))
@@ -188,6 +201,10 @@ def live_holds(
             logger.info("%s has not been heard of, what it held may go", hold.holder)
             store.delete(key)
     return live
+
+
+def _held(kind: Kind, step: int) -> HeldVersion:
+    return HeldVersion(kind=kind, step=step)
 
 
 def _key(held: HeldVersion) -> tuple[Kind, int]:

@@ -104,7 +104,7 @@ class Encoders:
                 manifest_sha256=manifest_sha256,
                 created_at=manifest.created_at,
             )
-            with self._hold.holding(Kind.CHECKPOINT, manifest.step):
+            with self._hold.holding((Kind.CHECKPOINT, manifest.step)):
                 folder = fetch(self._store, ref, self._cache, skip=STATE)
                 encoder = TextEncoder.load(
                     folder,

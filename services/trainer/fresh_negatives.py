@@ -106,7 +106,7 @@ class FreshNegatives:
         return self._newest is None or ref.step > self._newest.step
 
     def _take(self, ref: ArtifactRef) -> None:
-        with self._hold.holding(Kind.NEGATIVES, ref.step):
+        with self._hold.holding((Kind.NEGATIVES, ref.step)):
             folder = fetch(self._store, ref, self._cache)
             manifest = read_manifest(self._store, ref.manifest_uri, expected_sha256=ref.manifest_sha256)
             created_at = float(manifest.stats["checkpoint_created_at"])

@@ -77,10 +77,7 @@ class LiveIndexes:
             ArtifactNotFound: one of them is gone, or about to go.
             CorruptArtifact: what is stored is not what was published.
         """
-        self.hold.hold([(Kind.INDEX, ref.step), (Kind.EMBEDDINGS, passages_step)])
-        try:
+        with self.hold.holding((Kind.INDEX, ref.step), (Kind.EMBEDDINGS, passages_step)):
             index = self.backend().open(fetch(self.store, ref, self.cache))
             vectors = fetch(self.store, self.layout.embeddings(passages_step), self.cache)
             return LiveIndex(index, FixedPassages.open(vectors / Part.PASSAGES.value))
-        finally:
-            self.hold.hold([])

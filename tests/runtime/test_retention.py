@@ -241,6 +241,35 @@ def test_who_comes_after_the_tombstone_is_told_and_keeps_what_it_has(two_checkpo
         assert [v.step for v in retain(store, LAYOUT, keep=1, grace_seconds=0).deleted] == [100]
 
 
+def test_blocks_that_overlap_leave_each_other_what_they_hold(two_checkpoints: Store) -> None:
+    """As the threads of a trainer do: one reads negatives while another opens an index."""
+    store = two_checkpoints
+
+    def held() -> list[int]:
+        return [version.step for hold in live_holds(store, LAYOUT) for version in hold.versions]
+
+    with VersionHold(store, LAYOUT, "trainer-0") as mine:
+        mine.hold([(Kind.CHECKPOINT, 200)])
+        first, second = mine.holding((Kind.CHECKPOINT, 100)), mine.holding((Kind.CHECKPOINT, 100), (Kind.INDEX, 7))
+        with first:
+            with second:
+                assert sorted(held()) == [7, 100, 200]
+            assert sorted(held()) == [100, 200]
+            mine.hold([])
+            assert held() == [100]
+            assert retain(store, LAYOUT, keep=1, grace_seconds=0) == ([], [])
+        assert held() == []
+
+
+def test_a_block_does_not_begin_with_a_version_that_is_about_to_go(two_checkpoints: Store) -> None:
+    store = two_checkpoints
+    with VersionHold(store, LAYOUT, "trainer-0") as mine, mine.holding((Kind.CHECKPOINT, 200)):
+        retain(store, LAYOUT, keep=1, grace_seconds=0)
+        with pytest.raises(ArtifactNotFound, match="checkpoints/100"), mine.holding((Kind.CHECKPOINT, 100)):
+            pytest.fail("the block was entered")
+        assert [held.step for held in live_holds(store, LAYOUT)[0].versions] == [200]
+
+
 def test_a_holder_that_died_is_forgotten_after_a_while(two_checkpoints: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = VersionHold(two_checkpoints, LAYOUT, "search-0")
     mine.hold([(Kind.CHECKPOINT, 100)])
