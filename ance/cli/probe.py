@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "loss": "loss",
     "gradient_norm": "grad norm",
+    "gradient_norm_error": "+-",
     "bound": "bound",
     "variance": "variance",
     "noise": "noise",
@@ -34,9 +35,10 @@ def probe(
     device: Annotated[str, typer.Option(help="Torch device, e.g. cuda.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
 ) -> None:
-    """Measure loss, gradient norms and overlap of random, in-batch, BM25 and ANCE negatives with one checkpoint.
+    """Measure loss, gradient norms and overlap of random, in-batch, hardest in-batch, BM25 and ANCE negatives.
 
-    The paper's argument: negatives that teach have large gradients. What is found is kept in the run, as probe.json.
+    The paper's argument: negatives that teach have large gradients. Each query has one negative of each kind, drawn as
+    training draws it, and the loss of such a pair is the paper's. What is found is kept in the run, as probe.json.
     """
     report = probe_run(store, run, step, queries=queries, seed=seed, device=device, threads=threads)
     print(json.dumps(report, indent=1) if as_json else table(report))
@@ -56,8 +58,8 @@ def probe_run(
 
     Returns:
         {"run", "dataset", "step", "seed", "queries", "candidates", "rank_correlation", "kinds": {kind: values}} with
-        the values of `describe` for random, in_batch, bm25 and ance; `rank_correlation` is Spearman's, of the bounds
-        with the exact norms over all instances of all kinds.
+        the values of `describe` for random, in_batch, hardest_in_batch, bm25 and ance; `rank_correlation` is
+        Spearman's, of the bounds with the exact norms over all instances of all kinds.
 
     Raises:
         AnceError: no such run or checkpoint.
@@ -142,9 +144,9 @@ def describe(found: "InstanceGradients", negatives: Any, top: Any) -> dict[str, 
         top: int64 [n, k], what the checkpoint itself ranks highest, without the positives.
 
     Returns:
-        n; means of loss, gradient_norm (exact) and bound; the norm's median; variance, that of the gradient estimate
-        of one instance (Tr V[g], eq 9); noise, its ratio to the squared norm of the mean gradient; overlap, the
-        share of the negatives that are among `top`.
+        n; means of loss, gradient_norm (exact) and bound; the norm's standard error and median; variance, that of the
+        gradient estimate of one instance (Tr V[g], eq 9); noise, its ratio to the squared norm of the mean gradient;
+        overlap, the share of the negatives that are among `top`.
     """
     from ance.evaluation.overlap import overlap
 
@@ -152,6 +154,7 @@ def describe(found: "InstanceGradients", negatives: Any, top: Any) -> dict[str, 
         "n": len(found.norms),
         "loss": float(found.losses.mean()),
         "gradient_norm": float(found.norms.mean()),
+        "gradient_norm_error": float(found.norms.std(ddof=1) / len(found.norms) ** 0.5),
         "gradient_norm_median": float(sorted(found.norms)[len(found.norms) // 2]),
         "bound": float(found.bounds.mean()),
         "variance": found.variance,
@@ -174,9 +177,9 @@ def table(report: dict[str, Any]) -> str:
         f"{report['run']}, checkpoint {report['step']}, {report['queries']} training queries of {report['dataset']}; "
         f"rank correlation of bound and exact gradient norm: {report['rank_correlation']:.3f}"
     )
-    head = f"{'negatives':10}" + "".join(f"{name:>12}" for name in COLUMNS.values())
+    head = f"{'negatives':16}" + "".join(f"{name:>12}" for name in COLUMNS.values())
     rows = [
-        f"{kind:10}" + "".join(f"{values[column]:12.4g}" for column in COLUMNS)
+        f"{kind:16}" + "".join(f"{values[column]:12.4g}" for column in COLUMNS)
         for kind, values in report["kinds"].items()
     ]
     return "\n".join([title, head, *rows])

@@ -77,40 +77,35 @@ def negatives_by_kind(
     def listed(table: Rows) -> Rows:
         return ListedNegatives(drawn.rows, table, random).negatives(drawn.rows, 1, rng)[:, 0]
 
+    scores = passage_scores(
+        encoder,
+        Chunking.of(config.model, dataset.special),
+        encoder.queries.encode_rows_at(dataset.queries("train").tokens, drawn.rows, config.model.max_query_tokens),
+        dataset.passages.tokens.take(drawn.positive_rows),
+        config.model.max_passage_tokens,
+    )
     current = top(dense.ids, dense.scores)
     kinds = {
         "random": random.negatives(drawn.rows, 1, rng)[:, 0],
-        "in_batch": hardest_in_batch(
-            passage_scores(
-                encoder,
-                Chunking.of(config.model, dataset.special),
-                encoder.queries.encode_rows_at(
-                    dataset.queries("train").tokens, drawn.rows, config.model.max_query_tokens
-                ),
-                dataset.passages.tokens.take(drawn.positive_rows),
-                config.model.max_passage_tokens,
-            ),
-            drawn,
-            config.training.batch_size,
-            rng,
-        ),
+        # Any score is the highest with equal chance: one of the batch at random.
+        "in_batch": best_in_batch(rng.random(scores.shape), drawn, config.training.batch_size, rng),
+        "hardest_in_batch": best_in_batch(scores, drawn, config.training.batch_size, rng),
         "bm25": listed(top(sparse, sparse_scores)),
         "ance": listed(current),
     }
     return kinds, current
 
 
-def hardest_in_batch(
-    scores: NDArray[np.float32],
-    drawn: ProbedQueries,
-    batch_size: int,
-    rng: np.random.Generator,
+def best_in_batch(
+    scores: NDArray[np.floating], drawn: ProbedQueries, batch_size: int, rng: np.random.Generator
 ) -> Rows:
-    """The best scored positive of another query of the same random batch: the negative that weighs most in a batch
-    (the paper's NCE negative).
+    """The best scored positive of another query of the same random batch.
+
+    With the model's scores it is the negative that weighs most in a batch (the paper's NCE negative). How hard that is
+    depends on the share of the corpus that a batch sees: 31 passages are a lot of 6,000 and nothing of 8.8 million.
 
     Args:
-        scores: float32 [n, n], of each drawn query with the positives of all.
+        scores: float [n, n], of each drawn query with the positives of all.
 
     Returns:
         Passage rows, int64 [n].
@@ -118,7 +113,7 @@ def hardest_in_batch(
     Raises:
         AnceError: in a batch, every other positive answers a query, too.
     """
-    hardest = np.empty(len(drawn.rows), np.int64)
+    best = np.empty(len(drawn.rows), np.int64)
     batches = max(1, len(drawn.rows) // max(2, batch_size))
     for batch in np.array_split(rng.permutation(len(drawn.rows)), batches):
         rows = drawn.positive_rows[batch]
@@ -126,5 +121,5 @@ def hardest_in_batch(
         others[is_positive(np.broadcast_to(rows, others.shape), drawn.known[batch])] = -np.inf
         if np.isneginf(others.max(axis=1)).any():
             raise AnceError("every positive of a batch answers one of its queries: probe with more --queries")
-        hardest[batch] = rows[others.argmax(axis=1)]
-    return hardest
+        best[batch] = rows[others.argmax(axis=1)]
+    return best

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ance.cli.probe import COLUMNS, rank_correlation, table
-from ance.cli.probe_negatives import ProbedQueries, draw_queries, hardest_in_batch, negatives_by_kind
+from ance.cli.probe_negatives import ProbedQueries, best_in_batch, draw_queries, negatives_by_kind
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
@@ -18,7 +18,7 @@ from ance.runtime.store import Store
 from tests.cli.conftest import Ance, Salad
 from tests.system.tiny import config
 
-KINDS = ["random", "in_batch", "bm25", "ance"]
+KINDS = ["random", "in_batch", "hardest_in_batch", "bm25", "ance"]
 
 
 @pytest.fixture
@@ -54,9 +54,11 @@ def test_every_kind_of_negative_is_measured_and_kept_in_the_run(
     for values in report["kinds"].values():
         assert values["n"] == 24
         assert values["gradient_norm"] > 0 and values["bound"] > 0 and values["variance"] > 0
+        assert 0 < values["gradient_norm_error"] < values["gradient_norm"]
         assert 0 <= values["overlap"] <= 1
     assert report["kinds"]["ance"]["overlap"] == 1, "its negatives are drawn from the top"
-    assert report["kinds"]["ance"]["loss"] > report["kinds"]["random"]["loss"]
+    losses = {kind: values["loss"] for kind, values in report["kinds"].items()}
+    assert losses["ance"] > losses["random"] and losses["hardest_in_batch"] > losses["in_batch"]
     assert -1 <= report["rank_correlation"] <= 1
     assert json.loads(Store.open(salad.store).read(layout.probe)) == report
 
@@ -116,7 +118,8 @@ def test_no_kind_ever_gives_a_query_one_of_its_positives(salad: Salad) -> None:
     assert list(kinds) == KINDS
     for negatives in (*(rows[:, None] for rows in kinds.values()), top):
         assert not is_positive(negatives, drawn.known).any()
-    assert set(kinds["in_batch"]) <= set(drawn.positive_rows)
+    for kind in ("in_batch", "hardest_in_batch"):
+        assert set(kinds[kind]) <= set(drawn.positive_rows)
     assert top.shape == (50, 20)
 
 
@@ -127,17 +130,17 @@ def test_in_batch_is_the_hardest_of_a_batch_that_is_no_positive() -> None:
     # By query: its own positive scores 9, the passage that is hardest for it follows.
     positives = np.array([[9, 5, 3, 1], [7, 9, 2, 8], [1, 9, 9, 2], [2, 6, 1, 9]], np.float32)
     scores = queries @ positives.T
-    whole = hardest_in_batch(scores, drawn, 4, np.random.default_rng(0))
+    whole = best_in_batch(scores, drawn, 4, np.random.default_rng(0))
     assert whole.tolist() == [11, 13, 10, 11]
     with pytest.raises(AnceError, match="more --queries"):
-        hardest_in_batch(scores[1:3, 1:3], drawn_part(drawn, slice(1, 3)), 2, np.random.default_rng(0))
+        best_in_batch(scores[1:3, 1:3], drawn_part(drawn, slice(1, 3)), 2, np.random.default_rng(0))
 
 
 def test_a_batch_holds_no_more_queries_than_it_should() -> None:
     rows = np.arange(64)
     drawn = ProbedQueries(rows, rows, rows[:, None])
     scores = np.tile(np.arange(64, dtype=np.float32), (64, 1))
-    hardest = hardest_in_batch(scores, drawn, 8, np.random.default_rng(0))
+    hardest = best_in_batch(scores, drawn, 8, np.random.default_rng(0))
     assert len(set(hardest)) == 16  # in each of 8 batches the best, and for itself the second best
 
 

@@ -11,8 +11,14 @@ from ance.evaluation.report.theme import Theme
 
 GLOBAL = "global"
 NORMS, BOUNDS = "gradient_norms", "instance_gradient_norm_bounds"
-KINDS = {"ance": "ANCE", "bm25": "BM25", "in_batch": "in-batch", "random": "random"}
-"""Kinds of negatives, the hardest first."""
+KINDS = {
+    "ance": "ANCE",
+    "bm25": "BM25",
+    "hardest_in_batch": "hardest in batch",
+    "in_batch": "in-batch",
+    "random": "random",
+}
+"""Kinds of negatives, as a rule the hardest first."""
 DEPTHS = ("embeddings", "bottom", "middle", "top", "head")
 TOWERS = ("", "passage.", "query.")
 """What the groups of a tower begin with; nothing where queries and passages share one."""
@@ -94,6 +100,7 @@ def _bounds(theme: Theme, steps: Sequence[Mapping[str, Any]], kinds: Sequence[st
     styles = {
         "ance": (theme.blue, "solid"),
         "bm25": (theme.orange, "dash"),
+        "hardest_in_batch": (theme.green, "longdash"),
         "in_batch": (theme.purple, "dashdot"),
         "random": (theme.gray, "dot"),
     }

@@ -12,6 +12,7 @@ COLUMNS = {
     "n": "n",
     "loss": "loss (nats)",
     "gradient_norm": "gradient norm",
+    "gradient_norm_error": "standard error",
     "bound": "its bound",
     "noise": "noise",
     "overlap": "overlap",

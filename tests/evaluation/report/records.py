@@ -60,9 +60,17 @@ def scores() -> dict[str, Any]:
 
 def probe() -> dict[str, Any]:
     """What `ance probe --json` prints."""
-    hardness = {"random": 1.0, "in_batch": 2.0, "bm25": 3.0, "ance": 4.0}
+    hardness = {"random": 1.0, "in_batch": 2.0, "hardest_in_batch": 2.5, "bm25": 3.0, "ance": 4.0}
     kinds = {
-        kind: {"n": 64, "loss": 0.7, "gradient_norm": norm, "bound": 2 * norm, "noise": 2.0, "overlap": norm / 4}
+        kind: {
+            "n": 64,
+            "loss": 0.7,
+            "gradient_norm": norm,
+            "gradient_norm_error": norm / 10,
+            "bound": 2 * norm,
+            "noise": 2.0,
+            "overlap": norm / 4,
+        }
         for kind, norm in hardness.items()
     }
     return {"dataset": "salad", "step": 60, "candidates": 20, "rank_correlation": 0.9, "kinds": kinds}

@@ -11,22 +11,22 @@ from tests.evaluation.report.records import probe
 def test_every_kind_is_a_row_the_hardest_first() -> None:
     (table,) = tables(probe_section(probe(), "ance probe"))
     assert table.head[0] == "negatives" and len(table.head) == len(COLUMNS) + 1
-    assert [row[0] for row in table.rows] == ["ANCE", "BM25", "in-batch", "random"]
-    assert table.rows[0] == ("ANCE", "64", "0.7", "4", "8", "2", "1")
+    assert [row[0] for row in table.rows] == ["ANCE", "BM25", "hardest in batch", "in-batch", "random"]
+    assert table.rows[0] == ("ANCE", "64", "0.7", "4", "0.4", "8", "2", "1")
 
 
 def test_the_caption_orders_the_kinds_by_what_was_measured() -> None:
     found = probe()
     found["kinds"]["random"]["gradient_norm"] = 9.0
     caption = figures(probe_section(found, ""))["probe"].caption
-    assert caption.endswith("random 9 > ANCE 4 > BM25 3 > in-batch 2.")
+    assert caption.endswith("random 9 > ANCE 4 > BM25 3 > hardest in batch 2.5 > in-batch 2.")
 
 
 def test_exact_norms_and_bounds_stand_beside_each_other() -> None:
     section = probe_section(probe(), "")
     assert_drawable(section)
     bars = traces(figures(section)["probe"])
-    assert bars["exact"]["y"] == [4, 3, 2, 1] and bars["bound"]["y"] == [8, 6, 4, 2]
+    assert bars["exact"]["y"] == [4, 3, 2.5, 2, 1] and bars["bound"]["y"] == [8, 6, 5, 4, 2]
 
 
 def test_without_a_probe_it_says_what_to_run() -> None:
