@@ -55,7 +55,7 @@ class BiEncoder(nn.Module):
         self.query_tower = query_tower
         if query_tower is not None and query_tower.dim != self.dim:
             raise AnceError(f"vectors of queries have {query_tower.dim} dimensions, those of passages {self.dim}")
-        self._tokenizer_files = read_tokenizer_files(tokenizer_path)
+        self.tokenizer_files = read_tokenizer_files(tokenizer_path)
 
     @classmethod
     def start(cls, config: ModelConfig) -> BiEncoder:
@@ -152,7 +152,7 @@ class BiEncoder(nn.Module):
             write_router(folder)
 
     def _save_tower(self, folder: Path) -> None:
-        if not self._tokenizer_files:
+        if not self.tokenizer_files:
             raise AnceError(f"{self.tokenizer_path}: no tokenizer files here, and a checkpoint needs them")
         folder.mkdir(parents=True, exist_ok=True)
         # Without the switch sentence-transformers would draw a random pooler and warn about it.
@@ -162,7 +162,7 @@ class BiEncoder(nn.Module):
             modules = module_folders(folder)
             save_weights(nn.ModuleDict({"linear": self.head.linear}), modules["Dense"])
             save_weights(nn.ModuleDict({"norm": self.head.norm}), modules["LayerNorm"])
-        for name, content in self._tokenizer_files.items():
+        for name, content in self.tokenizer_files.items():
             (folder / name).write_bytes(content)
 
     @property

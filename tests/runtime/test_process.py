@@ -78,6 +78,22 @@ def test_limit_threads_holds_here_and_in_child_processes() -> None:
     assert output.stdout.split() == [b"3", b"3"]
 
 
+def test_freed_memory_goes_back_to_the_system() -> None:
+    program = (
+        "import os\n"
+        "from ance.runtime.process import return_freed_memory\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "pieces = [bytes(5000) for _ in range(20_000)]\n"
+        "last = bytes(5000)\n"
+        "del pieces\n"
+        "before = resident()\n"
+        "return_freed_memory()\n"
+        "print(before - resident())\n"
+    )
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(output.stdout) > 80_000_000
+
+
 def test_no_limit_changes_nothing() -> None:
     before = dict(os.environ)
     limit_threads(None)

@@ -8,6 +8,7 @@ import logging
 import random
 import time
 import weakref
+from typing import TYPE_CHECKING
 
 from ance.errors import AnceError, TemporaryError
 from ance.runtime.artifacts import ArtifactNotFound
@@ -15,6 +16,7 @@ from ance.runtime.contracts import ArtifactRef, Kind, Manifest, SearchSnapshot
 from ance.runtime.holds import VersionHold
 from ance.runtime.kubernetes.events import Announce, unheard
 from ance.runtime.metrics import SearchMetrics
+from ance.runtime.process import return_freed_memory
 from ance.runtime.run import OpenRun
 from ance.runtime.tracing import span
 from services.search_api.models.indexes import SwapState
@@ -24,6 +26,9 @@ from services.search_api.versions.pin import read_pin
 from services.search_api.versions.poller import Poller
 from services.search_api.versions.probe import probe
 from services.search_api.versions.snapshot import FetchedVersion, RefusedVersion, backend_of, fetch_version, load
+
+if TYPE_CHECKING:
+    from ance.model.encoding import TextEncoder
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class IndexFollower:
         self._current: SearchSnapshot | None = None
         self._loaded: FetchedVersion | None = None
         self._replaced: FetchedVersion | None = None
+        self._leaving: weakref.ref[TextEncoder] | None = None  # of a version that may still answer a batch
         self._active_sha256 = ""
         self._not_before = 0.0
         self._store_answers = True
@@ -90,6 +96,7 @@ class IndexFollower:
 
     def poll(self) -> None:
         """Look at the pointers once, and swap if they name a version that was neither activated nor refused."""
+        self._tidied()
         try:
             ref = self._wanted()
         except (AnceError, OSError) as error:
@@ -160,7 +167,7 @@ class IndexFollower:
             self._let_go()
         try:
             self.state = "loading"
-            snapshot = load(version, self._run, dataset, self._backend)
+            snapshot = load(version, self._run, dataset, self._backend, self._current)
             self.state = "probing"
             recorded = version.manifest.stats.get("dev") or {}
             probe(snapshot, self._run.config.model.max_query_tokens, recorded)
@@ -174,11 +181,22 @@ class IndexFollower:
         """Free the present version before the next one is loaded: there is memory for one only."""
         if self._current is None:
             return
-        encoder = weakref.ref(self._current.encoder)
+        self._leaving = weakref.ref(self._current.encoder)
         self._current = None
         deadline = time.monotonic() + LET_GO_SECONDS
-        while encoder() is not None and time.monotonic() < deadline and not self._poller.pause(0.01):
+        while not self._tidied() and time.monotonic() < deadline and not self._poller.pause(0.01):
             gc.collect()
+
+    def _tidied(self) -> bool:
+        """Whether the version before has gone with its last batch; its memory is given back to the system then.
+
+        The C library would keep it, in pieces that the next version does not quite fit into.
+        """
+        if self._leaving is not None and self._leaving() is None:
+            self._leaving = None
+            gc.collect()  # what made the encoder may still be there
+            return_freed_memory()
+        return self._leaving is None
 
     def _activate(self, snapshot: SearchSnapshot, version: FetchedVersion, manifest_sha256: str) -> None:
         if self._loaded is None:
@@ -186,6 +204,8 @@ class IndexFollower:
             # second each time, in which no search is answered.
             gc.collect()
             gc.freeze()
+        if self._current is not None:
+            self._leaving = weakref.ref(self._current.encoder)
         self._current = snapshot
         self._active_sha256 = manifest_sha256
         self._loaded, self._replaced = version, self._loaded

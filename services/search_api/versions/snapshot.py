@@ -84,9 +84,16 @@ def backend_of(run: OpenRun[SearchSettings]) -> IndexBackend:
 
 
 def load(
-    version: FetchedVersion, run: OpenRun[SearchSettings], documents: Dataset, backend: IndexBackend
+    version: FetchedVersion,
+    run: OpenRun[SearchSettings],
+    documents: Dataset,
+    backend: IndexBackend,
+    present: SearchSnapshot | None = None,
 ) -> SearchSnapshot:
     """Load the encoder and open the index: a file is mapped into memory.
+
+    Args:
+        present: the version that is served meanwhile; what does not change from version to version is taken from it.
 
     Raises:
         RefusedVersion: the files are what was published, but cannot be loaded.
@@ -103,6 +110,7 @@ def load(
                 device=run.settings.device,
                 dtype=run.config.encoding.dtype,
                 token_budget=run.config.encoding.token_budget,
+                like=None if present is None else present.encoder,
             ),
             index=backend.open(version.index),
             documents=documents,

@@ -76,6 +76,37 @@ def test_versions_share_the_open_data_set(run: TinyRun, follower: IndexFollower)
     assert first.documents is follower.current.documents
 
 
+def test_versions_share_the_tokenizer_while_its_files_stay_the_same(run: TinyRun, follower: IndexFollower) -> None:
+    """Loading one stops every search for a twentieth of a second."""
+    loaded = []
+    for newest, change in ((1, None), (2, None), (3, lower_cased)):
+        run.publish_index(run.publish_checkpoint(newest, change))
+        follower.poll()
+        assert follower.current is not None
+        loaded.append(follower.current.encoder._tokenizer)
+    assert loaded[0] is loaded[1] and loaded[2] is not loaded[1]
+
+
+def test_memory_of_a_replaced_version_goes_back_when_its_last_batch_has_ended(
+    run: TinyRun, follower: IndexFollower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr(
+        "services.search_api.versions.follower.return_freed_memory", lambda: returned.append(step(follower))
+    )
+    run.publish(1)
+    follower.poll()
+    in_flight = follower.current
+    run.publish(2)
+    follower.poll()
+    follower.poll()
+    assert in_flight is not None and returned == []
+    del in_flight
+    follower.poll()
+    follower.poll()
+    assert returned == [2]
+
+
 def test_a_replaced_version_still_answers_and_is_freed_with_its_last_user(
     run: TinyRun, follower: IndexFollower
 ) -> None:
@@ -93,6 +124,11 @@ def test_a_replaced_version_still_answers_and_is_freed_with_its_last_user(
     del in_flight
     gc.collect()
     assert index() is None
+
+
+def lower_cased(model: BiEncoder) -> None:
+    settings = json.loads(model.tokenizer_files["tokenizer_config.json"])
+    model.tokenizer_files["tokenizer_config.json"] = json.dumps(settings | {"do_lower_case": True}).encode()
 
 
 def make_nan(model: BiEncoder) -> None:
