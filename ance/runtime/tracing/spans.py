@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ance.runtime.tracing.context import TraceContext
 
 Kind = Literal["internal", "server"]
 Value = str | int | float | bool
-
-PREFIX = "ance."
-"""Of attributes that no convention has a name for."""
 
 
 class Tracer(Protocol):
@@ -26,8 +23,8 @@ class Tracer(Protocol):
         """The context of a new span: in its parent's trace, else in a new one, recorded if one of `links` is."""
         ...
 
-    def end(self, span: Span, began_ns: int, ended_ns: int) -> None:
-        """Take a span; times are nanoseconds since the epoch. Never waits for anything."""
+    def end(self, span: Span) -> None:
+        """Take a span that is over, with its stages and what was done within it. Never waits for anything."""
         ...
 
     def stop(self, seconds: float) -> None:
@@ -35,10 +32,37 @@ class Tracer(Protocol):
         ...
 
 
-class Span:
-    """A piece of work with a beginning and an end: the block that it is the context manager of."""
+class Stage(NamedTuple):
+    """A part of a span that was timed as it went."""
 
-    __slots__ = ("_began", "_began_ns", "_token", "_tracer", "attributes", "context", "kind", "links", "name", "parent")
+    name: str
+    began_ns: int
+    ended_ns: int
+
+
+class Span:
+    """A piece of work with a beginning and an end: the block that it is the context manager of.
+
+    Times are nanoseconds since the epoch.
+    """
+
+    __slots__ = (
+        "_began",
+        "_request",
+        "_token",
+        "_tracer",
+        "attributes",
+        "began_ns",
+        "context",
+        "ended_ns",
+        "kind",
+        "links",
+        "name",
+        "parent",
+        "stages",
+        "values",
+        "within",
+    )
 
     def __init__(
         self,
@@ -48,6 +72,7 @@ class Span:
         parent: TraceContext | None = None,
         links: Sequence[TraceContext] = (),
         kind: Kind = "internal",
+        request: Span | None = None,
     ) -> None:
         self.name = name
         self.context = context
@@ -55,9 +80,16 @@ class Span:
         self.links = links
         self.kind = kind
         self.attributes: dict[str, Value] = {}
+        """By the names of a convention."""
+        self.values: dict[str, Value] = {}
+        """What no convention has a name for."""
+        self.stages: tuple[Stage, ...] = ()
+        self.within: list[Span] = []
+        """Of a request: the spans that ended before it did. They leave together, as queueing each takes time."""
+        self._request = request
         self._tracer = tracer
         self._token: Token[Span] | None = None
-        self._began = self._began_ns = 0
+        self._began = self.began_ns = self.ended_ns = 0
 
     @property
     def recorded(self) -> bool:
@@ -71,24 +103,25 @@ class Span:
 
     def set(self, **values: Value) -> None:
         """Tell more of it: `step=3` is its attribute `ance.step`."""
-        self.describe({f"{PREFIX}{name}": value for name, value in values.items()})
+        if self.recorded:
+            self.values.update(values)
 
-    def describe(self, attributes: dict[str, Value]) -> None:
+    def describe(self, attributes: Mapping[str, Value]) -> None:
         """As `set`, by the names of a convention."""
         if self.recorded:
-            self.attributes |= attributes
+            self.attributes.update(attributes)
 
     def add(self, **amounts: int | float) -> None:
         """Count up attributes that begin at 0."""
         for name, amount in amounts.items():
-            so_far = self.attributes.get(PREFIX + name, 0)
+            so_far = self.values.get(name, 0)
             assert isinstance(so_far, int | float), f"{name} is no number"
             self.set(**{name: so_far + amount})
 
     def __enter__(self) -> Span:
         if self._tracer is not None:
             self._token = _current.set(self)
-            self._began_ns, self._began = time.time_ns(), time.perf_counter_ns()
+            self.began_ns, self._began = time.time_ns(), time.perf_counter_ns()
         return self
 
     def __exit__(
@@ -100,7 +133,11 @@ class Span:
         if self.recorded:
             if kind is not None:
                 self.describe({"error.type": kind.__qualname__})
-            self._tracer.end(self, self._began_ns, self._began_ns + time.perf_counter_ns() - self._began)
+            self.ended_ns = self.began_ns + time.perf_counter_ns() - self._began
+            if self._request is not None and not self._request.ended_ns:
+                self._request.within.append(self)
+            else:
+                self._tracer.end(self)
 
 
 OFF = Span(None, "off")
@@ -138,10 +175,13 @@ def span(
         return OFF
     remote = TraceContext.parse(parent) if parent else None
     linked = None if links is None else [link for link in links if link is not None]
-    origin = remote if remote is not None or linked is not None else _current.get().context
+    origin, request = remote, None
+    if remote is None and linked is None:
+        around = _current.get()
+        origin, request = around.context, around if around.kind == "server" else around._request
     context = tracer.begin(name, kind, origin, linked, local=remote is None)
-    begun = Span(tracer, name, context, origin, linked or (), kind)
-    begun.set(**values)
+    begun = Span(tracer, name, context, origin, linked or (), kind, request)
+    begun.values = values
     return begun
 
 
@@ -152,15 +192,14 @@ def stages(began: float, seconds: Iterable[tuple[str, float]]) -> None:
         began: when the first one began, by `time.perf_counter`.
         seconds: the name of each and how long it took.
     """
-    whole, tracer = _current.get(), _tracer
-    if tracer is None or not whole.recorded:
+    whole = _current.get()
+    if not whole.recorded:
         return
     at = time.time_ns() - int((time.perf_counter() - began) * 1e9)
+    parts = []
     for name, lasted in seconds:
-        context = tracer.begin(name, "internal", whole.context, None, local=True)
-        ended = at + int(lasted * 1e9)
-        tracer.end(Span(tracer, name, context, whole.context), at, ended)
-        at = ended
+        parts.append(Stage(name, at, at := at + int(lasted * 1e9)))
+    whole.stages += tuple(parts)
 
 
 def current_span() -> Span:

@@ -56,10 +56,12 @@ class Pipeline:
         passages: Callable[[], Texts],
         latency: LatencyLog,
     ) -> None:
-        self._model, self._metrics, self._latency = model, metrics, latency
+        self._model, self._latency = model, latency
         self._dense, self._sparse, self._reranking = dense, sparse, reranking
         self._passages = passages
         self._documents = Worker("documents")
+        duration = metrics.stage_duration_seconds.labels  # finding a child costs as much as observing
+        self._durations = {mode: {stage: duration(mode, stage) for stage in STAGES[mode]} for mode in STAGES}
         depth = metrics.queue_depth.labels
         self._dense_lane = Admission("queries", settings.max_queued_queries, depth(lane="dense"))
         self._sparse_lane = Admission("queries", settings.max_queued_queries, depth(lane="sparse"))
@@ -85,9 +87,9 @@ class Pipeline:
         }
         with span(f"search {request.mode}", mode=request.mode, top_k=request.top_k, queries=len(request.texts)):
             response = await modes[request.mode](request)
-            for stage in STAGES[request.mode]:
-                seconds = getattr(response.timings, stage)
-                self._metrics.stage_duration_seconds.labels(request.mode, stage).observe(seconds, exemplar())
+            trace = exemplar()
+            for stage, duration in self._durations[request.mode].items():
+                duration.observe(getattr(response.timings, stage), trace)
         self._latency.add(response)
         return response
 

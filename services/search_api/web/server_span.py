@@ -38,9 +38,10 @@ def describe_answer(request: Span, scope: Scope, code: int) -> None:
     """Add what is known only in the end: the endpoint and the status."""
     if not request.recorded:
         return
+    answer: dict[str, str | int] = {"http.response.status_code": code}
     if (route := scope.get("route")) is not None:
         request.name = f"{request.name} {route.path}"
-        request.describe({"http.route": route.path})
-    request.describe({"http.response.status_code": code})
+        answer["http.route"] = route.path
     if code >= 500:
-        request.describe({"error.type": str(code)})
+        answer["error.type"] = str(code)
+    request.describe(answer)

@@ -59,8 +59,8 @@ class Telemetry:
                 code = message["status"]
                 answer = MutableHeaders(scope=message)
                 answer[REQUEST_ID] = exchange.request_id
-                if request.traceparent:
-                    answer[TRACE_RESPONSE] = request.traceparent
+                if traceparent := request.traceparent:
+                    answer[TRACE_RESPONSE] = traceparent
             await send(message)
 
         with server_span(scope, headers) as request:
@@ -76,8 +76,8 @@ class Telemetry:
                 self._log(exchange, scope["path"], code, seconds)
 
     def _count(self, exchange: Exchange, code: int, seconds: float) -> None:
-        self._metrics.requests.labels(mode=exchange.mode, code=str(code)).inc()
-        self._metrics.request_duration_seconds.labels(mode=exchange.mode).observe(seconds, exemplar())
+        self._metrics.requests.labels(exchange.mode, str(code)).inc()
+        self._metrics.request_duration_seconds.labels(exchange.mode).observe(seconds, exemplar())
         if code in REASONS:
             self._metrics.rejected.labels(reason=REASONS[code]).inc()
 
