@@ -19,6 +19,7 @@ from ance.runtime.store import Store
 from ance.runtime.store.retries import Wait
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
+Settings_co = TypeVar("Settings_co", bound=ServiceSettings, covariant=True)
 
 log = logs.get_logger(__name__)
 
@@ -31,10 +32,10 @@ class NoSuchRun(AnceError):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRun(Generic[Settings]):
+class OpenRun(Generic[Settings_co]):
     """A run as a service sees it."""
 
-    settings: Settings
+    settings: Settings_co
     config: RunConfig
     store: Store
     layout: RunLayout

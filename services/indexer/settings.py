@@ -4,22 +4,15 @@ from typing import Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from ance.runtime.fleet import FleetSettings
 from ance.runtime.kubernetes.scaling import ScalingPolicy
 from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.settings import LeaderSettings
 
 
-class IndexerSettings(LeaderSettings, MilvusSettings):
+class IndexerSettings(LeaderSettings, FleetSettings, MilvusSettings):
     """Environment of one indexer process (prefix ANCE_)."""
 
-    feed: str = ""
-    """host:port of the trainer's checkpoint feed. Empty: the checkpoint pointer in the store is polled."""
-    poll_seconds: PositiveFloat = 60.0
-    """How often the checkpoint pointer is read when the feed is silent."""
-    lease_seconds: PositiveFloat = 60.0
-    """Lease of an encode task; the same as the inferencers'."""
-    max_deliveries: PositiveInt = 5
-    """Deliveries of a task before it is a dead letter; the same as the inferencers'."""
     indexer_ranges: PositiveInt = 1
     """Ranges of the passages that are mined side by side, by this many indexers; the same for all of them. Search opens
     their indexes as one."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
-from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.fleet import open_queue, watch_checkpoints
 from ance.runtime.health import Health
 from ance.runtime.index_backend import IndexBackend, index_backend
 from ance.runtime.kubernetes.client import Cluster, cluster_for
@@ -49,20 +49,9 @@ def index(settings: IndexerSettings, metrics: IndexerMetrics, health: Health, sh
     limit_threads(settings.threads)
     cluster = cluster_for(settings)
     redis = connect(settings.redis)
-    queue = TaskQueue(
-        redis,
-        config.run,
-        settings.holder,
-        lease_seconds=settings.lease_seconds,
-        max_deliveries=settings.max_deliveries,
-    )
+    queue = open_queue(run, redis)
     lease = open_lease(settings, "indexer", cluster)
-    watcher = CheckpointWatcher(
-        settings.feed,
-        config.run,
-        fallback=lambda: run.store.read_pointer(run.layout.pointer("checkpoint")),
-        poll_seconds=settings.poll_seconds,
-    )
+    watcher = watch_checkpoints(run)
     with health.long_work():
         dataset = run.open_dataset()
     progress = PassProgress()

@@ -2,14 +2,13 @@
 
 import threading
 
-from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.fleet import open_queue, watch_checkpoints
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
 from ance.runtime.kubernetes.client import cluster_for
 from ance.runtime.kubernetes.deletion_cost import open_deletion_cost
 from ance.runtime.metrics import InferencerMetrics, labelled, serve, watch_gpu
 from ance.runtime.process import limit_threads
-from ance.runtime.queue import TaskQueue
 from ance.runtime.redis_client import connect
 from ance.runtime.run import begin, find_run
 from ance.runtime.shutdown import Shutdown
@@ -39,19 +38,8 @@ def infer(settings: InferencerSettings, metrics: InferencerMetrics, health: Heal
     watch_gpu(metrics.gpu_memory_bytes, settings.device)
     hold = VersionHold(run.store, run.layout, settings.holder)
     encoders = Encoders(run.store, hold, settings.cache_dir, config.encoding, settings.device, metrics)
-    watcher = CheckpointWatcher(
-        settings.feed,
-        config.run,
-        fallback=lambda: run.store.read_pointer(run.layout.pointer("checkpoint")),
-        poll_seconds=settings.poll_seconds,
-    )
-    queue = TaskQueue(
-        connect(settings.redis),
-        config.run,
-        settings.holder,
-        lease_seconds=settings.lease_seconds,
-        max_deliveries=settings.max_deliveries,
-    )
+    watcher = watch_checkpoints(run)
+    queue = open_queue(run, connect(settings.redis))
     with health.long_work():
         dataset = run.open_dataset()
     with hold, watcher, open_deletion_cost(cluster_for(settings)) as tell_busy:
