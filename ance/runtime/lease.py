@@ -68,6 +68,7 @@ class RunLease:
         self.reacquired = 0
         self._keeper = keeper
         self._heartbeat: Heartbeat | None = None
+        self._outage = OutageLog(f"the lease {keeper.name}", keeper.server)
         self._settling = threading.Lock()
 
     def acquire(self, floor: Callable[[], int] = lambda: 0, stop: Callable[[], bool] = lambda: False) -> int | None:
@@ -80,26 +81,39 @@ class RunLease:
         Returns:
             The fencing token, higher than `floor` and than all before; None when stopped.
         """
-        keeper = self._keeper
-        outage = OutageLog(f"the lease {keeper.name}", keeper.server)
         known = floor()
         while not stop():
-            try:
-                token = keeper.acquire(known)
-                # The wait may have been long: others have published under newer tokens since.
-                if token and (known := floor()) >= token:
-                    keeper.release(token)
-                    continue
-                outage.ended()
-            except CANNOT_ASK as error:
-                outage.began(error)
-                token = 0
-            if token:
-                self._hold(token)
-                logger.info("lease %s acquired with fencing token %d", keeper.name, token)
+            token = self.try_acquire(known)
+            if token is None:
+                time.sleep(min(self._keeper.ttl_seconds / 10, 1.0))
+            # The wait may have been long: others have published under newer tokens since.
+            elif (known := floor()) < token:
                 return token
-            time.sleep(min(keeper.ttl_seconds / 10, 1.0))
+            else:
+                self.release()
         return None
+
+    def try_acquire(self, floor: int = 0) -> int | None:
+        """Ask once. Where the lease is ours, it renews itself from then on.
+
+        Args:
+            floor: highest token in the store, as in `acquire`.
+
+        Returns:
+            The fencing token; None while another holds the lease, or its server does not answer.
+        """
+        keeper = self._keeper
+        try:
+            token = keeper.acquire(floor)
+        except CANNOT_ASK as error:
+            self._outage.began(error)
+            return None
+        self._outage.ended()
+        if not token:
+            return None
+        self._hold(token)
+        logger.info("lease %s acquired with fencing token %d", keeper.name, token)
+        return token
 
     def release(self) -> None:
         """Stop renewing and free the lease, if it is still ours. Harmless when it is not, and from any thread."""

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -107,8 +106,7 @@ class RangeMiner:
             if self._ended or ranges.is_mined(number):
                 continue
             lease = self._leases.get(number) or self._leases.setdefault(number, self.open_lease(number))
-            once = iter([False])
-            if lease.acquire(stop=partial(next, once, True)) is None:
+            if lease.try_acquire() is None:
                 continue
             try:
                 if not ranges.is_mined(number):

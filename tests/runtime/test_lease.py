@@ -148,6 +148,29 @@ def test_acquire_waits_until_it_is_stopped(candidate: Candidate) -> None:
     timer.join()
 
 
+def test_one_try_takes_a_free_lease_and_keeps_it_and_of_a_held_one_it_says_so_at_once(candidate: Candidate) -> None:
+    a, b = candidate("a"), candidate("b")
+    assert a.try_acquire(41) == 42
+    assert b.try_acquire(41) is None
+    assert not a.lost.wait(2 * TTL)
+    assert b.try_acquire(41) is None
+    a.release()
+    assert b.try_acquire() == 43
+
+
+def test_one_try_during_an_outage_is_in_vain_and_two_are_logged_once(
+    mortal_redis: LocalRedis, mortal_client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = RunLease(RedisLease(mortal_client, "demo/range-0", "a", TTL))
+    mortal_redis.stop()
+    assert lease.try_acquire() is None
+    assert lease.try_acquire() is None
+    mortal_redis.start()
+    assert lease.try_acquire() == 1
+    assert caplog.text.count("redis is unreachable, the lease demo/range-0 waits") == 1
+    lease.release()
+
+
 def test_release_without_acquire_is_harmless(candidate: Candidate) -> None:
     candidate("a").release()
 

@@ -208,6 +208,18 @@ def test_a_lease_taken_by_a_request_whose_answer_was_lost_is_recognised(
     assert lease.acquire(0) == 2, "at once, not after the time to live"
 
 
+def test_one_try_takes_a_free_lease_and_keeps_it_and_of_a_held_one_it_says_so_at_once(
+    candidate: Callable[[str], RunLease],
+) -> None:
+    a, b = candidate("a"), candidate("b")
+    assert a.try_acquire() == 1
+    assert b.try_acquire() is None
+    assert not a.lost.wait(1.5)
+    assert b.try_acquire() is None
+    a.release()
+    assert b.try_acquire() == 2
+
+
 def test_a_paused_leader_that_wakes_up_is_refused_by_the_store(
     candidate: Callable[[str], RunLease], tmp_path: Path
 ) -> None:
