@@ -70,7 +70,7 @@ class IndexBuilder:
             self._train()
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """What the finished index will find, once everything is added. See `PassageIndex.search`.
+        """What the finished index will find, once everything is added. See `SearchableIndex.search`.
 
         Raises:
             AnceError: the index cannot be trained on so few vectors.
@@ -153,16 +153,7 @@ class PassageIndex:
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The passages with the largest inner product with each query.
-
-        Args:
-            queries: float32 [n, D].
-            k: passages to return for a query, at most the size of the index.
-            allowed: passages that may be found, bool [passages] by passage row (None: all).
-
-        Returns:
-            Passage rows int64 [n, k] and scores float32 [n, k], best first. Where fewer than k are found, the rest
-            is -1 and -inf.
+        """See `SearchableIndex.search`.
 
         Raises:
             AnceError: this kind of index cannot be searched in part.

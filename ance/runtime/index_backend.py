@@ -102,3 +102,12 @@ def index_backend(
     from ance.runtime.milvus.backend import MilvusBackend
 
     return MilvusBackend(config, settings, store, layout, wait)
+
+
+def faiss_device(device: str) -> str:
+    """Where Faiss searches beside an encoder on a torch device: on the GPU, if Faiss can use it (the `gpu` extra)."""
+    if not device.startswith("cuda"):
+        return "cpu"
+    from ance.retrieval.gpu import gpus
+
+    return "cuda" if gpus() else "cpu"

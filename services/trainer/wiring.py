@@ -13,7 +13,7 @@ from ance.runtime import logs
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
-from ance.runtime.index_backend import IndexBackend, index_backend
+from ance.runtime.index_backend import IndexBackend, faiss_device, index_backend
 from ance.runtime.kubernetes.client import cluster_for
 from ance.runtime.kubernetes.events import open_events
 from ance.runtime.layout import RunLayout
@@ -175,7 +175,8 @@ class Process:
 
     def _index_backend(self) -> IndexBackend:
         run = self.run
-        device = "cuda" if run.settings.device == "cuda" else "cpu"  # to Faiss, that of a rank has no name
+        # Faiss knows the first GPU only, which is not every rank's.
+        device = "cpu" if self.place.world_size > 1 else faiss_device(run.settings.device)
         return index_backend(run.config.index, load(MilvusSettings), run.store, run.layout, device=device)
 
     def _stay(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ance.errors import AnceError
 from ance.retrieval.config import IndexConfig
 from ance.retrieval.interfaces import SearchableIndex
-from ance.runtime.index_backend import IndexBackend, index_backend
+from ance.runtime.index_backend import IndexBackend, faiss_device, index_backend
 from ance.runtime.layout import RunLayout
 from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.store import Store
@@ -139,3 +139,11 @@ def test_an_approximate_index_is_searched_with_the_parameters_of_the_run(
         expected, _ = exact(vectors, vectors, 10)
         recalls.append(np.mean([len({*found} & {*best}) / 10 for found, best in zip(rows, expected, strict=True)]))
     assert recalls[0] < 0.8 and recalls[1] == 1.0
+
+
+@pytest.mark.parametrize(("device", "gpus", "expected"), [("cpu", 1, "cpu"), ("cuda", 0, "cpu"), ("cuda:0", 1, "cuda")])
+def test_faiss_searches_on_the_gpu_of_the_encoder_where_it_can(
+    device: str, gpus: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ance.retrieval.gpu.gpus", lambda: gpus)
+    assert faiss_device(device) == expected

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ance.errors import TemporaryError
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, Manifest, SearchSnapshot
-from ance.runtime.index_backend import IndexBackend, index_backend
+from ance.runtime.index_backend import IndexBackend, faiss_device, index_backend
 from ance.runtime.run import OpenRun
 from ance.runtime.store import Store
 from services.search_api.settings import SearchSettings
@@ -80,7 +80,7 @@ def backend_of(run: OpenRun[SearchSettings]) -> IndexBackend:
         AnceError: the settings do not say how to reach it.
     """
     settings = run.settings
-    return index_backend(run.config.index, settings, run.store, run.layout, device=index_device(settings.device))
+    return index_backend(run.config.index, settings, run.store, run.layout, device=faiss_device(settings.device))
 
 
 def load(
@@ -120,10 +120,3 @@ def load(
         raise
     except Exception as error:  # Torch, Faiss and safetensors each have their own
         raise RefusedVersion(f"it cannot be loaded: {type(error).__name__}: {error}") from error
-
-
-def index_device(device: str) -> str:
-    """Where to search: on the GPU that encodes, if Faiss can use it (the `gpu` extra)."""
-    from ance.retrieval.gpu import gpus
-
-    return "cuda" if device.startswith("cuda") and gpus() else "cpu"
