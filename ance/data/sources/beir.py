@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 
 from ance.data.records import Invalid, Judgement, Located, Passage, Query, Reason, Source
 from ance.data.sources.lines import grade, read_records
-from ance.data.sources.naming import dataset_name
+from ance.data.sources.naming import dataset_name, in_usual_order
 from ance.errors import AnceError
 
 T = TypeVar("T")
 LAYOUT = "expected corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
 ANSWERS = "answers.jsonl"
 QRELS_HEADER = ("query-id", "corpus-id", "score")
-USUAL_SPLITS = ("train", "dev", "test")
 
 
 class Beir(Source):
@@ -40,7 +39,7 @@ class Beir(Source):
         if not splits:
             raise AnceError(f"{folder}: qrels holds no .tsv file; {LAYOUT}")
         self._folder = folder
-        self._splits = tuple(sorted(splits, key=_usual_order))
+        self._splits = tuple(in_usual_order(splits))
 
     @property
     def name(self) -> str:
@@ -88,10 +87,6 @@ class Beir(Source):
 
     def _read(self, name: str, parse: Callable[[str], T]) -> Iterator[Located[T] | Invalid]:
         return read_records(self._folder / name, name, parse)
-
-
-def _usual_order(split: str) -> tuple[int, str]:
-    return (USUAL_SPLITS.index(split) if split in USUAL_SPLITS else len(USUAL_SPLITS), split)
 
 
 def _passage(line: str) -> Passage:

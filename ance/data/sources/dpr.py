@@ -13,7 +13,7 @@ from ance.data.sources.dpr_passages import parse_passage
 from ance.data.sources.dpr_questions import Question, parse_question, parse_test_question
 from ance.data.sources.json_array import read_json_array
 from ance.data.sources.lines import read_records
-from ance.data.sources.naming import dataset_name
+from ance.data.sources.naming import USUAL_SPLITS, dataset_name
 from ance.errors import AnceError
 
 LAYOUT = (
@@ -21,7 +21,6 @@ LAYOUT = (
     "biencoder-nq-train.json, each as it is or .gz"
 )
 _NAME = re.compile(r"(?:biencoder-)?([A-Za-z0-9_]+)-(train|dev|test)\.(json|qa\.csv|csv)")
-_PARTS = ("train", "dev", "test")
 _REGEX_TASKS = ("curatedtrec", "trec")
 """Tasks whose answers are regular expressions."""
 
@@ -147,7 +146,7 @@ def _find(folder: Path) -> tuple[Path, list[_File]]:
 
 def _splits(files: list[_File]) -> dict[str, tuple[_File, ...]]:
     tasks = sorted({file.task for file in files})
-    together = {part: tuple(file for file in files if file.part == part) for part in _PARTS}
+    together = {part: tuple(file for file in files if file.part == part) for part in USUAL_SPLITS}
     if len(tasks) == 1:
         return {part: of_part for part, of_part in together.items() if of_part}
     named = {f"{part}_{file.task}": (file,) for part in ("dev", "test") for file in together[part]}

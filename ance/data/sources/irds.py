@@ -13,11 +13,10 @@ import ir_datasets
 
 from ance.data.records import Candidate, Judgement, Located, Passage, Query, Source
 from ance.data.sources.marco import document_text
-from ance.data.sources.naming import dataset_name
+from ance.data.sources.naming import dataset_name, in_usual_order
 from ance.errors import AnceError
 
 T = TypeVar("T")
-USUAL_SPLITS = ("train", "dev", "test")
 
 
 class IrDatasets(Source):
@@ -108,8 +107,7 @@ def _split_ids(dataset_id: str) -> dict[str, tuple[str, ...]]:
         known = f"its parts are {', '.join(family[:10])}" if family else "see https://ir-datasets.com for the ids"
         raise AnceError(f"ir_datasets:{dataset_id}: no such id with documents, queries and judgements; {known}")
     _require_one_corpus(dataset_id, list(ids.values()))
-    usual = [split for split in USUAL_SPLITS if split in ids]
-    return {split: (ids[split],) for split in usual + sorted(ids.keys() - usual)}
+    return {split: (ids[split],) for split in in_usual_order(ids)}
 
 
 def _require_one_corpus(dataset_id: str, ids: Sequence[str]) -> None:

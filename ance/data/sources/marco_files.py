@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from ance.data.sources.naming import in_usual_order
 from ance.errors import AnceError
 
 COLLECTION, DOCUMENTS = "collection.tsv", "msmarco-docs.tsv"
@@ -20,7 +21,6 @@ LAYOUT = (
     f"expected {COLLECTION} with queries.SPLIT.tsv and qrels.SPLIT.tsv, or {DOCUMENTS} with "
     "msmarco-docSPLIT-queries.tsv and msmarco-docSPLIT-qrels.tsv, each as it is or .gz"
 )
-USUAL_SPLITS = ("train", "dev", "test")
 
 
 class CandidateFormat(StrEnum):
@@ -89,7 +89,7 @@ def find_files(folder: Path) -> MarcoFiles:
     if not qrels:
         raise AnceError(f"{folder}: holds no qrels; {LAYOUT}")
     names = {_split_name(split, qrels): split for split in qrels}
-    splits = {name: SplitFiles(queries[names[name]], qrels[names[name]]) for name in sorted(names, key=_usual_order)}
+    splits = {name: SplitFiles(queries[names[name]], qrels[names[name]]) for name in in_usual_order(names)}
     for pattern, format_ in _CANDIDATES.items():
         for split, path in _matching(paths, pattern):
             name = _split_name(split.removeprefix("test"), {})
@@ -115,7 +115,3 @@ def _split_name(of_files: str, all_of_files: dict[str, Path]) -> str:
     if f"{of_files}.small" in all_of_files:
         return f"{of_files}-full"
     return of_files.removesuffix(".small").replace(".", "-")
-
-
-def _usual_order(split: str) -> tuple[int, str]:
-    return (USUAL_SPLITS.index(split) if split in USUAL_SPLITS else len(USUAL_SPLITS), split)
