@@ -8,8 +8,6 @@ import typer
 
 from ance.errors import AnceError
 
-STATE = "trainer_state"
-
 
 def export(
     run: Annotated[str, typer.Argument(help="Id of the run.")],
@@ -45,7 +43,7 @@ def export_checkpoint(store_url: str, run: str, to: Path, version: int | None = 
     from ance.data.dataset import Dataset
     from ance.model.layout import Layout
     from ance.runtime.artifacts import fetch, read_manifest
-    from ance.runtime.layout import MANIFEST, RunLayout, manifest_of
+    from ance.runtime.layout import MANIFEST, TRAINER_STATE, RunLayout, manifest_of
     from ance.runtime.run import read_config
     from ance.runtime.run_history import best_step, refresh_records
     from ance.runtime.settings import DEFAULT_CACHE
@@ -63,12 +61,12 @@ def export_checkpoint(store_url: str, run: str, to: Path, version: int | None = 
     step = best_step(store, layout) if best else newest.step if version is None else version
     if not store.exists(manifest_of(layout.checkpoint(step))):
         raise AnceError(f"run '{run}' has no checkpoint of step {step}; `ance runs show {run}` lists what is there")
-    folder = fetch(store, layout.checkpoint(step), DEFAULT_CACHE, skip=f"{STATE}/")
+    folder = fetch(store, layout.checkpoint(step), DEFAULT_CACHE, skip=f"{TRAINER_STATE}/")
     dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), DEFAULT_CACHE))
     records = {record["step"]: record for record in refresh_records(store, layout)}
     dev: dict[str, float] = records[step]["dev"] if step in records else {}
     card = model_card(config, step, read_manifest(store, manifest_of(layout.checkpoint(step))), dataset, dev)
     Layout.read(folder)  # says so if it cannot be loaded, before anything is written
-    shutil.copytree(folder, to, ignore=shutil.ignore_patterns(MANIFEST, STATE), dirs_exist_ok=True)
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns(MANIFEST, TRAINER_STATE), dirs_exist_ok=True)
     (to / "README.md").write_text(card, "utf-8")
     return step

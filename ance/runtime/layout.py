@@ -11,6 +11,8 @@ from ance.runtime.contracts import NAME, Kind, Part
 
 MANIFEST = "manifest.json"
 """File name of the manifest in an artifact's folder."""
+TRAINER_STATE = "trainer_state"
+"""Folder of a checkpoint that only the trainer reads: the optimiser is twice as large as the weights."""
 
 Pointer = Literal["checkpoint", "refresh", "negatives", "index", "reranker", "pin", "best"]
 """What has a `latest` pointer. `refresh` names the checkpoint that the pass under way encodes with, `pin` the index

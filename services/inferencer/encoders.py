@@ -10,6 +10,7 @@ from ance.runtime.artifacts import fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, EncodingConfig, Kind
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.holds import VersionHold
+from ance.runtime.layout import TRAINER_STATE
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.shutdown import Shutdown
@@ -18,8 +19,6 @@ from ance.runtime.tracing import span
 
 log = get_logger(__name__)
 
-STATE = "trainer_state/"
-"""Left out of a checkpoint: encoding needs only the weights, and the optimiser is twice as large."""
 KEPT = 2
 """The checkpoint in use and the one that was announced after it."""
 
@@ -105,7 +104,7 @@ class Encoders:
                 created_at=manifest.created_at,
             )
             with self._hold.holding((Kind.CHECKPOINT, manifest.step)):
-                folder = fetch(self._store, ref, self._cache, skip=STATE)
+                folder = fetch(self._store, ref, self._cache, skip=f"{TRAINER_STATE}/")
                 encoder = TextEncoder.load(
                     folder,
                     device=self._device,

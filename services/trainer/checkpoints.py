@@ -10,7 +10,7 @@ from ance.model.bi_encoder import BiEncoder
 from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
 from ance.runtime.feed import CheckpointServer
-from ance.runtime.layout import RunLayout
+from ance.runtime.layout import TRAINER_STATE, RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
@@ -20,8 +20,6 @@ from ance.training.state import TrainerState, load_state, save_state
 from services.trainer.stages import Stage
 
 log = get_logger(__name__)
-
-STATE = "trainer_state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Restored:
 
     def load_optimiser(self, optimiser: Optimizer) -> None:
         """Restore the optimiser's tensors and the random state."""
-        load_state(self.folder / STATE, optimiser)
+        load_state(self.folder / TRAINER_STATE, optimiser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Checkpoints:
             with span("write"):
                 model.save(folder)
                 if optimiser is not None:
-                    save_state(folder / STATE, state, optimiser)
+                    save_state(folder / TRAINER_STATE, state, optimiser)
             ref = publish(
                 self.store,
                 self.layout.checkpoint(state.step),

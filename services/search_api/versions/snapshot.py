@@ -10,6 +10,7 @@ from ance.errors import TemporaryError
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import ArtifactRef, Manifest, SearchSnapshot
 from ance.runtime.index_backend import IndexBackend, faiss_device, index_backend
+from ance.runtime.layout import TRAINER_STATE
 from ance.runtime.run import OpenRun
 from ance.runtime.store import Store
 from services.search_api.settings import SearchSettings
@@ -51,8 +52,7 @@ def fetch_version(run: OpenRun[SearchSettings], ref: ArtifactRef) -> FetchedVers
         return FetchedVersion(
             manifest,
             index=fetch(store, ref, cache),
-            # The trainer's state is larger than the model, and answering does not need it.
-            checkpoint=fetch(store, checkpoint, cache, skip="trainer_state/"),
+            checkpoint=fetch(store, checkpoint, cache, skip=f"{TRAINER_STATE}/"),
         )
     except (CorruptArtifact, ArtifactNotFound, FileNotFoundError) as error:
         raise RefusedVersion(str(error)) from error

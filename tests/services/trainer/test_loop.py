@@ -11,9 +11,9 @@ from redis import Redis
 
 from ance.data.qrels import Qrels
 from ance.runtime.contracts import ArtifactRef
+from ance.runtime.layout import TRAINER_STATE
 from ance.runtime.shutdown import Shutdown
 from ance.training.state import read_state
-from services.trainer.checkpoints import STATE
 from services.trainer.loop import TrainingInterrupted
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
@@ -143,7 +143,7 @@ def test_newer_negatives_are_taken_between_two_steps_and_the_async_gap_counts_fr
     assert [record["stage"] for record in records] == ["warmup"] * 2 + ["ance"] * 6
     assert all(record["async_gap_seconds"] > 0 for record in records[2:])
     assert process.metrics.registry.get_sample_value("ance_trainer_negatives_checkpoint_step") == 4
-    state = read_state(run.path(f"{run.layout.checkpoint(8)}/{STATE}"))
+    state = read_state(run.path(f"{run.layout.checkpoint(8)}/{TRAINER_STATE}"))
     assert (state.step, state.stage, state.negatives_step) == (8, "ance", 4)
 
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_saved_on_shutdown_says_which_negatives_were_in_use(
     run.publish_negatives(0)
     with pytest.raises(TrainingInterrupted):
         TrainerProcess(run, client, shutdown).run(after_step=lambda step: shutdown.request() if step == 3 else None)
-    assert read_state(run.path(f"{run.layout.checkpoint(3)}/{STATE}")).negatives_step == 0
+    assert read_state(run.path(f"{run.layout.checkpoint(3)}/{TRAINER_STATE}")).negatives_step == 0
 
 
 def test_checkpoints_follow_their_schedule_and_end_each_stage(
