@@ -63,37 +63,37 @@ class Publisher:
         found = {"previous": self._previous(), "bm25": self._bm25()}
         return {reference: negatives for reference, negatives in found.items() if negatives is not None}
 
-    def negatives(self, builder: Mined, previous: MinedNegatives | None = None) -> MinedNegatives:
+    def negatives(self, mined: Mined, previous: MinedNegatives | None = None) -> MinedNegatives:
         """Mine and publish the negatives; `previous` gives momentum negatives, if there are to be any."""
-        mined = mine(
-            *builder.ranking(Part.TRAIN_QUERIES),
+        negatives = mine(
+            *mined.ranking(Part.TRAIN_QUERIES),
             self.dataset.qrels("train"),
             self.config.negatives,
             self.checkpoint.step,
-            pools=self._pools(builder, previous),
+            pools=self._pools(mined, previous),
             has_answer=self._has_answer(),
         )
         with self._staging() as folder:
-            mined.save(folder)
+            negatives.save(folder)
             stats: dict[str, Any] = {"checkpoint_created_at": self.checkpoint.created_at}
             if self.config.negatives.momentum:
                 stats["previous_step"] = self._previous_step()
             self._publish(folder, Kind.NEGATIVES, self.layout.negatives, "negatives", stats)
-        return mined
+        return negatives
 
-    def index(self, builder: Mined, record: Mapping[str, Any]) -> None:
+    def index(self, mined: Mined, record: Mapping[str, Any]) -> None:
         """Publish the index with the record of its refresh as `eval.json`."""
         # Kept when retention deletes the version: the history of a run costs a few hundred bytes a refresh.
         self.store.write(self.layout.refresh_record(self.checkpoint.step), json.dumps(record).encode())
         with self._staging() as folder:
-            stored = builder.finish(folder)
+            stored = mined.finish(folder)
             (folder / "eval.json").write_text(json.dumps(record, indent=1))
             stats = dict(record, dataset=self.config.dataset, checkpoint=self.checkpoint.model_dump(mode="json"))
             self._publish(folder, Kind.INDEX, self.layout.index, "index", stats, stored)
 
-    def dev_metrics(self, builder: Mined) -> dict[str, float]:
+    def dev_metrics(self, mined: Mined) -> dict[str, float]:
         """Metrics of the dev split by exact search."""
-        ids, _ = builder.ranking(Part.DEV_QUERIES)
+        ids, _ = mined.ranking(Part.DEV_QUERIES)
         return measure(self.dataset.qrels("dev").head(len(ids)), ids)
 
     def _publish(
@@ -127,12 +127,12 @@ class Publisher:
             "stats": dict(stats),
         }
 
-    def _pools(self, builder: Mined, previous: MinedNegatives | None) -> list[Pool]:
+    def _pools(self, mined: Mined, previous: MinedNegatives | None) -> list[Pool]:
         negatives = self.config.negatives
         pools = []
         if negatives.momentum and previous is not None:
             pools.append(Pool(np.asarray(previous.candidates), negatives.momentum))
-        neighbours = builder.neighbours_of_positives()
+        neighbours = mined.neighbours_of_positives()
         if neighbours is not None:
             pools.append(Pool(neighbours, negatives.lookahead))
         return pools

@@ -78,9 +78,9 @@ class Refresh:
             tasks = plan(checkpoint, rows, self.config)
         with span("collect", shards=len(tasks)) as collecting:
             if self.miner is None:
-                builder, entries, merge_seconds = self._mine(checkpoint, lease, rows, tasks)
+                mined, entries, merge_seconds = self._mine(checkpoint, lease, rows, tasks)
             else:
-                builder, entries, merge_seconds = self._await_ranges(self.miner, checkpoint, rows, tasks)
+                mined, entries, merge_seconds = self._await_ranges(self.miner, checkpoint, rows, tasks)
             collecting.set(merge_seconds=merge_seconds)
         collected = time.perf_counter()
 
@@ -88,17 +88,17 @@ class Refresh:
             publisher = Publisher(self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache)
             earlier = publisher.earlier()
             # Negatives first: the trainer waits for them, everything after them is off its path.
-            mined = None
+            negatives = None
             if rows[Part.TRAIN_QUERIES]:
                 self.collector.require_leadership()
                 with self._publishing(Kind.NEGATIVES), span("mine"):
-                    mined = publisher.negatives(builder, earlier.get("previous"))
+                    negatives = publisher.negatives(mined, earlier.get("previous"))
             negatives_seconds = time.perf_counter() - collected
             with span("evaluate"):
-                overlaps = compare(mined, earlier) if mined is not None else {}
-                dev = publisher.dev_metrics(builder) if rows[Part.DEV_QUERIES] else {}
-                if mined is not None:
-                    self._show_positive_ranks(builder)
+                overlaps = compare(negatives, earlier) if negatives is not None else {}
+                dev = publisher.dev_metrics(mined) if rows[Part.DEV_QUERIES] else {}
+                if negatives is not None:
+                    self._show_positive_ranks(mined)
             evaluated = time.perf_counter()
             record: dict[str, Any] = {
                 "step": checkpoint.step,
@@ -110,8 +110,8 @@ class Refresh:
                 "negatives_seconds": round(negatives_seconds, 3),
                 "refresh_seconds": round(collected - started + negatives_seconds, 3),
                 "overlap": overlaps,
-                "dropped": mined.dropped if mined is not None else {},
-                "recall_probe": builder.recall_probe(),
+                "dropped": negatives.dropped if negatives is not None else {},
+                "recall_probe": mined.recall_probe(),
                 "dev": dev,
             }
             self.collector.require_leadership()
@@ -120,7 +120,7 @@ class Refresh:
             self.collector.require_leadership()
             # Last: once the index is published, no leader comes back to this pass.
             with self._publishing(Kind.INDEX), span("build"):
-                publisher.index(builder, record)
+                publisher.index(mined, record)
             phases = {
                 "encode": collected - started - merge_seconds,
                 "merge": merge_seconds,
@@ -128,7 +128,7 @@ class Refresh:
                 "evaluate": evaluated - collected - negatives_seconds,
                 "publish": time.perf_counter() - evaluated,
             }
-            self._report(record, phases, vectors=builder.vectors)
+            self._report(record, phases, vectors=mined.vectors)
 
     def _mine(
         self, checkpoint: ArtifactRef, lease: RunLease, rows: dict[Part, int], tasks: list[EncodeTask]
@@ -174,8 +174,8 @@ class Refresh:
             raise
         self.metrics.publishes.labels(kind=kind.value, result="done").inc()
 
-    def _show_positive_ranks(self, builder: Mined) -> None:
-        ids, _ = builder.ranking(Part.TRAIN_QUERIES)
+    def _show_positive_ranks(self, mined: Mined) -> None:
+        ids, _ = mined.ranking(Part.TRAIN_QUERIES)
         ranks = positive_ranks(ids, self.dataset.qrels("train"))
         if not len(ranks):
             return
@@ -205,7 +205,7 @@ class Refresh:
         )
 
 
-def compare(mined: MinedNegatives, earlier: Mapping[str, MinedNegatives]) -> dict[str, float]:
+def compare(negatives: MinedNegatives, earlier: Mapping[str, MinedNegatives]) -> dict[str, float]:
     """Overlap of new candidates with those of earlier negatives, and of the negatives in use with the new candidates.
 
     Args:
@@ -215,7 +215,7 @@ def compare(mined: MinedNegatives, earlier: Mapping[str, MinedNegatives]) -> dic
         The overlap by reference, and as `current_topk` the share of the previous version's sampled negatives that are
         still among the top of the index: what the asynchrony of the refresh costs (paper, figure 3).
     """
-    overlaps = {reference: overlap(mined.candidates, other.candidates) for reference, other in earlier.items()}
+    overlaps = {reference: overlap(negatives.candidates, other.candidates) for reference, other in earlier.items()}
     if "previous" in earlier:
-        overlaps["current_topk"] = overlap(np.asarray(earlier["previous"].negatives), mined.candidates)
+        overlaps["current_topk"] = overlap(np.asarray(earlier["previous"].negatives), negatives.candidates)
     return overlaps
