@@ -1,6 +1,6 @@
 """Settings of training."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import (
     Field,
@@ -17,7 +17,11 @@ from ance.training.checkpoint_schedule import CheckpointSchedule
 from ance.training.early_stopping import EarlyStoppingConfig
 
 NegativesKind = Literal["bm25", "given", "random", "bm25+random", "in_batch", "ance", "adore"]
-LossKind = Literal["pairwise", "lambda_rank", "in_batch", "hardest_in_batch"]
+PairLoss = Literal["pairwise", "lambda_rank"]
+"""A loss over each query's own positive and negatives."""
+BatchLoss = Literal["in_batch", "hardest_in_batch"]
+"""A loss over all passages of the batch."""
+LossKind = Literal[PairLoss, BatchLoss]
 
 
 class StageConfig(Section):
@@ -30,10 +34,10 @@ class StageConfig(Section):
     """Steps over which the learning rate rises linearly from 0; it then falls linearly to 0 at the end."""
     negatives: NegativesKind
     """Where hard negatives come from: BM25's top passages, those that the data set came with (`given`, such as MS
-    MARCO's triples), the whole corpus at random, BM25 and random in equal parts (DPR), the
-    other passages of the batch alone, or the newest ANN index of the run. `adore` searches the index of the
-    checkpoint that begins the stage, at each step, with the query vectors of the moment: passage vectors stay as they
-    are, only the queries' encoder learns, and the corpus is not encoded again."""
+    MARCO's triples), the whole corpus at random, BM25 and random in equal parts (DPR), the other passages of the batch
+    alone, or the newest ANN index of the run. `adore` searches the index of the checkpoint that begins the stage, at
+    each step, with the query vectors of the moment: passage vectors stay as they are, only the queries' encoder learns,
+    and the corpus is not encoded again."""
     loss: LossKind = "pairwise"
     """`pairwise` is the paper's NLL over one positive and one negative; `lambda_rank` weights each pair by what
     swapping it would change in the reciprocal rank, for several negatives a query (ADORE's); `in_batch` adds every
@@ -48,7 +52,7 @@ class StageConfig(Section):
     @property
     def shares_batch(self) -> bool:
         """Whether the loss takes the other passages of the batch as negatives."""
-        return self.loss in ("in_batch", "hardest_in_batch")
+        return self.loss in get_args(BatchLoss)
 
     @model_validator(mode="after")
     def _pairs_have_a_negative(self) -> Self:

@@ -1,9 +1,12 @@
 """Losses on similarities s(q, d) = f(q, d) * scale, f the inner product of the two vectors."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ance.training.config import LossKind
 from ance.training.maxp import similarities
 
 
@@ -99,6 +102,18 @@ def hardest_in_batch_nll(
     others[own] = True
     hardest = scores.masked_fill(others, -torch.inf).amax(dim=1)
     return F.softplus(hardest - scores[own]).mean()
+
+
+OVER_PAIRS: Mapping[LossKind, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
+    "pairwise": pairwise_nll,
+    "lambda_rank": lambda_rank,
+}
+"""Losses of a query's own positive and negatives, by their names in a run's configuration."""
+OVER_BATCH: Mapping[LossKind, Callable[[Tensor, Tensor, Tensor, float, int], Tensor]] = {
+    "in_batch": in_batch_nll,
+    "hardest_in_batch": hardest_in_batch_nll,
+}
+"""Losses of a query and all passages of the batch, by their names in a run's configuration."""
 
 
 def listwise_nll(scores: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from ance.training.grad_cache import Forward, chunks, forgetting
 from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, pairwise_nll
+from ance.training.losses import OVER_BATCH, OVER_PAIRS
 from ance.training.maxp import nearest, side_by_side
 
 # Padding, in tokens, that a forward pass more must save. It costs a CPU another gradient of the whole embedding
@@ -193,15 +193,13 @@ class TrainingStep:
         return side_by_side(vectors, chunking.counts(passages), chunking.most), tokens
 
     def _loss(self, batch: TrainingBatch, query: Tensor, passages: Tensor, kind: LossKind) -> Tensor:
-        size, scale = len(query), self._config.score_scale
-        if kind in ("in_batch", "hardest_in_batch"):
-            nll = in_batch_nll if kind == "in_batch" else hardest_in_batch_nll
-            mask = torch.from_numpy(batch.known_positives).to(self._device)
-            if mask.shape[1] > len(passages):
-                passages = self._shared(passages, size)
-            return nll(query, passages, mask, scale, batch.first_positive)
-        of_pairs = pairwise_nll if kind == "pairwise" else lambda_rank
-        return of_pairs(query, *_own(query, passages, batch), scale)
+        scale = self._config.score_scale
+        if kind in OVER_PAIRS:
+            return OVER_PAIRS[kind](query, *_own(query, passages, batch), scale)
+        mask = torch.from_numpy(batch.known_positives).to(self._device)
+        if mask.shape[1] > len(passages):
+            passages = self._shared(passages, len(query))
+        return OVER_BATCH[kind](query, passages, mask, scale, batch.first_positive)
 
     def _shared(self, passages: Tensor, positives: int) -> Tensor:
         """The passages of all parts, the positives first, from those of this one: [B * (1 + N), ..., D]."""

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,8 @@ import torch
 from ance.model.batching import collate
 from ance.model.layer_groups import layer_groups
 from ance.negatives.sources import NoNegatives
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, pairwise_nll
+from ance.training.config import LossKind
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, pairwise_nll
 from ance.training.optimisers import build_optimiser
 from ance.training.step import NonFiniteLoss, TrainingStep
 
@@ -49,13 +52,15 @@ def loss_by_hand(model, texts, batch, kind, scale=1.0):
     negative = torch.cat(
         [encode(model, texts, texts.passages, flat[i : i + 1], texts.max_passage_tokens) for i in range(len(flat))]
     )
-    if kind != "pairwise":
-        nll = {"in_batch": in_batch_nll, "hardest_in_batch": hardest_in_batch_nll}[kind]
-        return nll(query, torch.cat([positive, negative]), torch.from_numpy(batch.known_positives), scale)
-    return pairwise_nll(query, positive, negative.view(*batch.negative_rows.shape, -1), scale)
+    over_batch = {"in_batch": in_batch_nll, "hardest_in_batch": hardest_in_batch_nll}
+    if kind in over_batch:
+        known = torch.from_numpy(batch.known_positives)
+        return over_batch[kind](query, torch.cat([positive, negative]), known, scale)
+    over_pairs = {"pairwise": pairwise_nll, "lambda_rank": lambda_rank}
+    return over_pairs[kind](query, positive, negative.view(*batch.negative_rows.shape, -1), scale)
 
 
-@pytest.mark.parametrize("kind", ["pairwise", "in_batch", "hardest_in_batch"])
+@pytest.mark.parametrize("kind", get_args(LossKind))
 def test_the_loss_and_its_gradients_are_means_over_the_micro_batches(model, texts, trained, stream, negatives, kind):
     batches = stream.batch(0, negatives)
     expected = torch.stack([loss_by_hand(model, texts, batch, kind, 0.5) for batch in batches]).mean()
