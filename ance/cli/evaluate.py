@@ -56,14 +56,6 @@ def evaluate(
         print("\n\n".join(table(report) for report in reports))
 
 
-def evaluate_run(
-    store_url: str, run: str, split: str, *, trec: Path | None = None, threads: int | None = None
-) -> dict[str, Any]:
-    """Measure every system of a run on one split. See `evaluate_splits`."""
-    (report,) = evaluate_splits(store_url, run, [split], trec=trec, threads=threads)
-    return report
-
-
 def table(report: dict[str, Any]) -> str:
     """The report as aligned text; p is of a difference as large between equal systems."""
     title = f"{report['dataset']}, {report['split']}, {report['queries']} queries"

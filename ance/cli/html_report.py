@@ -39,13 +39,14 @@ def report(
 
 def score(store: str, run: str, split: str, threads: int | None) -> dict[str, Any] | None:
     """The scores of every system of a run that has a checkpoint, else None."""
-    from ance.cli.evaluate import evaluate_run
+    from ance.cli.run_scores import evaluate_splits
     from ance.runtime.layout import RunLayout
     from ance.runtime.store import Store
 
     if Store.open(store).read_pointer(RunLayout(run).pointer("checkpoint")) is None:
         return None
-    return evaluate_run(store, run, split, threads=threads)
+    (scores,) = evaluate_splits(store, run, [split], threads=threads)
+    return scores
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def write_report(
         store_url: holds the run.
         run: its id.
         out: file to write.
-        scores: as `evaluate_run` returns them; None leaves the table out.
+        scores: as `evaluate_splits` returns them for the split; None leaves the table out.
         split: whose queries are timed.
         threads: CPU threads (None: all).
 

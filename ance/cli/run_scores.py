@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ance.errors import AnceError
+from ance.evaluation.measures import BM25
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     Rankings = dict[str, dict[str, Ranking]]
     """Split -> system -> ranking."""
 
-BM25 = "bm25"
-RERANKED = "bm25+rerank"
+RERANKED = f"{BM25}+rerank"
 
 
 class Candidates(StrEnum):

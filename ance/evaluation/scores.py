@@ -8,13 +8,12 @@ from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.evaluation.coverage import coverage
 from ance.evaluation.holes import hole_rate, judged_at
-from ance.evaluation.measures import HOLES, JUDGED, MEASURES, OVERLAP
+from ance.evaluation.measures import BM25, HOLES, JUDGED, MEASURES, OVERLAP
 from ance.evaluation.metrics import measure, per_query
 from ance.evaluation.overlap import overlap
 from ance.evaluation.ranking import Ranking
 from ance.evaluation.significance import Comparison, compare
 
-BM25 = "bm25"
 OVERLAP_DEPTH = 100
 
 Scores = dict[str, dict[str, float]]

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from ance.cli.create_run import create_run
-from ance.cli.evaluate import evaluate_run
 from ance.cli.prepare import prepare_dataset
 from ance.cli.run_scores import Candidates, evaluate_splits
 from ance.data.dataset import Dataset
@@ -106,7 +105,7 @@ def test_the_corpus_is_encoded_once_a_model_for_all_splits(run: ServiceRun, monk
     monkeypatch.setattr(systems, "stream_corpus", lambda *arguments: passes.append(1) or stream(*arguments))
     together = evaluate_splits(run.store.url, "tiny", ["dev", "lunch"])
     assert len(passes) == 3, "start, warm-up and ANCE"
-    assert together == [evaluate_run(run.store.url, "tiny", split) for split in ("dev", "lunch")]
+    assert together == [evaluate_splits(run.store.url, "tiny", [split])[0] for split in ("dev", "lunch")]
 
 
 def test_only_the_systems_that_are_asked_for_are_ranked(run: ServiceRun) -> None:

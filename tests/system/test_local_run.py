@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ir_measures import R
 
-from ance.cli.evaluate import evaluate_run
+from ance.cli.run_scores import evaluate_splits
 from ance.cli.stack import free_port
 from ance.data.dataset import Dataset
 from ance.model.encoding import TextEncoder
@@ -110,7 +110,7 @@ def test_a_run_trains_refreshes_and_serves_while_every_process_is_killed_once(
 
 
 def test_the_test_split_is_scored_for_every_system(prepared: Prepared, finished_run: str, tmp_path: Path) -> None:
-    report = evaluate_run(prepared.store, finished_run, "test", trec=tmp_path / "runs")
+    (report,) = evaluate_splits(prepared.store, finished_run, ["test"], trec=tmp_path / "runs")
     assert set(report["systems"]) == {"bm25", "start", "warmup", "ance"}
     assert report["systems"]["bm25"]["RR@10"] > 0.5  # the queries are words of their passage
     assert all(0 <= values["R@1000"] <= 1 for values in report["systems"].values())
