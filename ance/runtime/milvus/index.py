@@ -48,7 +48,7 @@ class MilvusIndex:
     @property
     def size(self) -> int:
         """Number of passages."""
-        return self._record.count if self._record.passages is None else self._record.passages
+        return self._record.passages
 
     @property
     def dim(self) -> int:

@@ -22,9 +22,9 @@ class MilvusRecord(Contract):
     dim: PositiveInt
     count: NonNegativeInt
     """Vectors, each with its passage row."""
-    passages: NonNegativeInt | None = None
-    """Passages that they are of (None: one each, as before passages were encoded in chunks)."""
-    most: PositiveInt = 1
+    passages: NonNegativeInt
+    """Passages that they are of."""
+    most: PositiveInt
     """Vectors of the passage that has most."""
     kind: IndexKind
 

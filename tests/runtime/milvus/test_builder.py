@@ -150,15 +150,3 @@ def test_a_passage_with_several_vectors_is_found_once_by_its_best(milvus: Milvus
     allowed[[2, 3]] = True
     found, _ = index.search(queries, 3, allowed)
     assert [sorted(line) for line in found.tolist()] == [[-1, 2, 3]] * 5
-
-
-def test_an_index_of_before_there_were_chunks_is_still_searched(milvus: Milvus, tmp_path: Path) -> None:
-    builder = begin(milvus, "older")
-    builder.add(VECTORS, ROWS)
-    builder.finish(tmp_path)
-    record = json.loads((tmp_path / "milvus.json").read_text())
-    del record["passages"], record["most"]
-    (tmp_path / "milvus.json").write_text(json.dumps(record))
-    index = MilvusIndex.open(milvus, tmp_path)
-    assert index.size == 100
-    assert index.search(VECTORS[:3], 4)[0].shape == (3, 4)

@@ -24,7 +24,8 @@ def published(milvus: Milvus, folder: Path, name: str, **claims: int) -> MilvusI
     milvus.create(name, 4, FLAT)
     milvus.put(name, np.arange(4), np.arange(4), VECTORS)
     milvus.seal(name)
-    MilvusRecord.model_validate({"collection": name, "dim": 4, "count": 4, "kind": FLAT, **claims}).write(folder)
+    truth = {"collection": name, "dim": 4, "count": 4, "passages": 4, "most": 1, "kind": FLAT}
+    MilvusRecord.model_validate(truth | claims).write(folder)
     return MilvusIndex.open(milvus, folder)
 
 
@@ -36,7 +37,7 @@ def test_a_collection_that_is_gone_or_other_than_published_is_refused_for_good(m
         with pytest.raises(AnceError, match=problem) as refused:
             published(milvus, tmp_path, name, **claims)
         assert not isinstance(refused.value, TemporaryError)
-    MilvusRecord(collection="gone", dim=4, count=4, kind=FLAT).write(tmp_path)
+    MilvusRecord(collection="gone", dim=4, count=4, passages=4, most=1, kind=FLAT).write(tmp_path)
     with pytest.raises(AnceError, match="gone") as refused:
         MilvusIndex.open(milvus, tmp_path)
     assert not isinstance(refused.value, TemporaryError)
