@@ -28,12 +28,13 @@ from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.local_redis import LocalRedis
+from ance.runtime.shards import rows_of
 from ance.runtime.store import Store
 from benchmarks.options import DEMO
 from benchmarks.random_corpus import WORDS_A_PASSAGE, RandomCorpus, words_of
 from benchmarks.runs import load_config
 from benchmarks.serving import started, wait_for
-from services.indexer.plan import plan, rows_of
+from services.indexer.plan import plan
 
 DATASET = "random"
 QUERIES = {"train": 1000, "dev": 200}

@@ -16,12 +16,13 @@ from ance.runtime.index_backend import IndexBackend
 from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
+from ance.runtime.shards import rows_of
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
 from services.indexer.arrivals import Arrivals
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import PassInterrupted
-from services.indexer.plan import plan, rows_of
+from services.indexer.plan import plan
 from services.indexer.ranges import PROBE, RangeStore, save_rankings, tasks_by_range
 
 log = get_logger(__name__)

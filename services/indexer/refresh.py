@@ -20,13 +20,14 @@ from ance.runtime.layout import RunLayout
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import IndexerMetrics
+from ance.runtime.shards import rows_of
 from ance.runtime.store import Store
 from ance.runtime.tracing import span
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
 from services.indexer.merged import MergedRanges
 from services.indexer.mined import Mined
-from services.indexer.plan import plan, rows_of
+from services.indexer.plan import plan
 from services.indexer.publish import Publisher
 from services.indexer.range_miner import RangeMiner
 from services.indexer.ranges import RangeStore, in_turn, tasks_by_range

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ance.data.dataset import Dataset
-from ance.runtime.contracts import RunConfig
 from ance.runtime.run import OpenRun
+from ance.runtime.shards import encoder_step, rows_of, shards_of
 from services.search_api.models.training import (
     GradientNorms,
     Numbers,
@@ -82,17 +82,13 @@ class TrainingReporter:
         if started is None or (published is not None and published.step >= started.step):
             return None
         done = sum(key.endswith(".npy") for key in store.list(layout.embeddings(started.step)))
-        shards = shards_of(dataset, self._run.config, started.step)
-        return RefreshProgress(version=started.step, shards=shards, shards_done=done)
+        return RefreshProgress(version=started.step, shards=self._shards(dataset, started.step), shards_done=done)
 
-
-def shards_of(dataset: Dataset, config: RunConfig, step: int) -> int:
-    """Encode tasks of the refresh of a step: those of each part, cut into shards of its rows."""
-    counts, limit = dataset.meta.counts, config.evaluation.max_dev_queries
-    train = counts.get("train_queries", 0) if config.training.ance.negatives == "ance" else 0
-    dev = min(counts.get("dev_queries", 0), math.inf if limit is None else limit)
-    passages = counts["passages"] if config.training.passages_step(step) == step else 0
-    return sum(math.ceil(rows / config.encoding.shard_size) for rows in (train, dev, passages))
+    def _shards(self, dataset: Dataset, step: int) -> int:
+        """Shards that the refresh of a step encodes."""
+        config = self._run.config
+        planned = shards_of(rows_of(dataset, config), config.encoding.shard_size)
+        return sum(encoder_step(shard.part, step, config) == step for shard in planned)
 
 
 def _lines(data: bytes) -> list[Record]:

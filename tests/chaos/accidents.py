@@ -13,7 +13,8 @@ from redis import Redis
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue_keys import GROUP, QueueKeys
-from services.indexer.plan import plan, rows_of
+from ance.runtime.shards import rows_of
+from services.indexer.plan import plan
 from tests.chaos.clock import Clock
 from tests.chaos.conftest import STEP
 from tests.chaos.outcome import assert_undisturbed

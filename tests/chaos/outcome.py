@@ -9,7 +9,8 @@ import numpy as np
 
 from ance.runtime.artifacts import fetch, published, read_manifest
 from ance.runtime.contracts import ArtifactRef, Part
-from services.indexer.plan import plan, rows_of
+from ance.runtime.shards import rows_of
+from services.indexer.plan import plan
 from tests.chaos.conftest import STEP
 from tests.services.service_run import ServiceRun
 

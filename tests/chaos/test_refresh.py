@@ -12,7 +12,8 @@ from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
 from ance.runtime.queue_keys import QueueKeys
 from ance.runtime.redis_client import connect
-from services.indexer.plan import plan, rows_of
+from ance.runtime.shards import rows_of
+from services.indexer.plan import plan
 from tests.chaos.accidents import AGAIN, Accidents, leader, survive
 from tests.chaos.clock import Clock
 from tests.chaos.conftest import STEP, conditions, new_run

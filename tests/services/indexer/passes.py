@@ -20,10 +20,11 @@ from ance.runtime.lease import RunLease
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.queue import TaskQueue
 from ance.runtime.redis_lease import RedisLease
+from ance.runtime.shards import rows_of
 from ance.runtime.shutdown import Shutdown
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
-from services.indexer.plan import owners, plan, rows_of
+from services.indexer.plan import owners, plan
 from services.indexer.refresh import Refresh
 from services.indexer.settings import IndexerSettings
 from tests.services.service_run import ServiceRun, background

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ance.runtime.contracts import Part
-from services.indexer.plan import plan, rows_of
+from ance.runtime.shards import rows_of
+from services.indexer.plan import plan
 from tests.services.conftest import NewRun
 from tests.services.indexer.passes import checkpoint, ids_of
 from tests.system.tiny import DEV, PASSAGES, TRAIN
