@@ -1,6 +1,7 @@
 """A model small enough to train in milliseconds, and texts of random tokens."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ance.data.qrels import Qrels
 from ance.data.ragged import Ragged
 from ance.data.tokenizer import SpecialTokens
 from ance.model.bi_encoder import BiEncoder
+from ance.model.layout import Pooling
 from ance.negatives.sources import RandomNegatives
 from ance.training.batches import TrainingBatches
 from ance.training.config import StageConfig, TrainingConfig
@@ -27,32 +29,46 @@ def random_texts(rng: np.random.Generator, rows: int, longest: int) -> Ragged:
     return Ragged(tokens, np.concatenate([[0], np.cumsum(lengths)]))
 
 
-@pytest.fixture
-def texts() -> TrainingTexts:
+def random_training_texts() -> TrainingTexts:
     rng = np.random.default_rng(0)
     queries, passages = random_texts(rng, QUERIES, 5), random_texts(rng, PASSAGES, 40)
     return TrainingTexts(queries, passages, SpecialTokens((1,), (2,), 0), max_query_tokens=6, max_passage_tokens=32)
 
 
+def small_model(folder: Path, *, dropout: float = 0.1, spread: float = 0.02, pooling: Pooling = "cls") -> BiEncoder:
+    """The same model at every call, with a head. `spread` is the standard deviation of its weights."""
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=spread,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    encoder = BertModel(config, add_pooling_layer=False)
+    return BiEncoder(encoder, pooling=pooling, projection_dim=8, tokenizer_path=folder)
+
+
+def overlapping_qrels() -> Qrels:
+    """Query q has the positives q and q + 1: neighbours share one, so that there is much to mask in a batch."""
+    rows = np.repeat(np.arange(QUERIES), 2)
+    passages = rows + np.tile([0, 1], QUERIES)
+    return Qrels.build(QUERIES, rows, passages, np.ones(2 * QUERIES, dtype=np.int32))
+
+
+@pytest.fixture
+def texts() -> TrainingTexts:
+    return random_training_texts()
+
+
 @pytest.fixture
 def new_model(tmp_path: Path) -> Callable[[], BiEncoder]:
     """Makes the same model, with dropout on and a head, at every call."""
-
-    def make() -> BiEncoder:
-        torch.manual_seed(7)
-        config = BertConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=32,
-            hidden_dropout_prob=0.1,
-            attention_probs_dropout_prob=0.1,
-        )
-        return BiEncoder(BertModel(config, add_pooling_layer=False), projection_dim=8, tokenizer_path=tmp_path)
-
-    return make
+    return partial(small_model, tmp_path)
 
 
 @pytest.fixture
@@ -71,10 +87,7 @@ def configured() -> Callable[..., TrainingConfig]:
 
 @pytest.fixture
 def qrels() -> Qrels:
-    """Query q has the positives q and q + 1."""
-    rows = np.repeat(np.arange(QUERIES), 2)
-    passages = rows + np.tile([0, 1], QUERIES)
-    return Qrels.build(QUERIES, rows, passages, np.ones(2 * QUERIES, dtype=np.int32))
+    return overlapping_qrels()
 
 
 @pytest.fixture

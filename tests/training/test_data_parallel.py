@@ -13,21 +13,17 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from transformers import BertConfig, BertModel
 
-from ance.data.qrels import Qrels
-from ance.data.tokenizer import SpecialTokens
 from ance.errors import AnceError
-from ance.model.bi_encoder import BiEncoder
 from ance.negatives.sources import RandomNegatives
 from ance.training.batches import TrainingBatch, TrainingBatches
 from ance.training.config import StageConfig, TrainingConfig
 from ance.training.data_parallel import ALONE, DataParallel, PeerLost
 from ance.training.optimisers import build_optimiser
 from ance.training.state import TrainerState, load_state, save_state
-from ance.training.step import NonFiniteLoss, StepResult, TrainingStep, TrainingTexts
+from ance.training.step import NonFiniteLoss, StepResult, TrainingStep
 from tests.ranks import together
-from tests.training.conftest import PASSAGES, QUERIES, VOCABULARY, random_texts
+from tests.training.conftest import PASSAGES, overlapping_qrels, random_training_texts, small_model
 
 STEPS = 6
 STAGE = StageConfig(steps=STEPS, learning_rate=3e-3, negatives="random")
@@ -50,27 +46,10 @@ class World:
         settings = {"batch_size": 4, "gradient_accumulation": 2, "negatives_per_query": 2, "adam_epsilon": 1e-4}
         settings |= changes
         self.config = TrainingConfig(warmup=STAGE, ance=STAGE, **settings)
-        rng = np.random.default_rng(0)
-        queries, passages = random_texts(rng, QUERIES, 5), random_texts(rng, PASSAGES, 40)
-        self.texts = TrainingTexts(queries, passages, SpecialTokens((1,), (2,), 0), 6, 32)
-        rows = np.repeat(np.arange(QUERIES), 2)
-        positives = rows + np.tile([0, 1], QUERIES)  # neighbours share a positive, so that there is much to mask
-        qrels = Qrels.build(QUERIES, rows, positives, np.ones(2 * QUERIES, dtype=np.int32))
+        self.texts, qrels = random_training_texts(), overlapping_qrels()
         self.batches, self.negatives = TrainingBatches(qrels, self.config), RandomNegatives(PASSAGES, qrels)
-        torch.manual_seed(7)
-        bert = BertConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=32,
-            initializer_range=0.2,  # so that texts differ, and their gradients are far above rounding
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-        )
-        encoder = BertModel(bert, add_pooling_layer=False)
-        self.model = BiEncoder(encoder, pooling="mean", projection_dim=8, tokenizer_path=folder)
+        # Weights so far apart that texts differ, and that their gradients are far above rounding.
+        self.model = small_model(folder, dropout=dropout, spread=0.2, pooling="mean")
         self.optimiser = build_optimiser(self.model, self.config, 3e-3)
         self.step = TrainingStep(self.model, self.optimiser, self.texts, self.config, parallel)
 
