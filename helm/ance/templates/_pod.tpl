@@ -118,8 +118,10 @@ emptyDir:
 {{- end -}}
 {{- end }}
 
-{{/* Probes of the main container. Takes a dict: values, readinessPort. Start and life are asked on the metrics port, which is
-     open while a service still waits for its run. */}}
+{{/*
+Probes of the main container. Takes a dict: values, readinessPort. Start and life are asked on the metrics port, which is
+open while a service still waits for its run.
+*/}}
 {{- define "ance.probes" -}}
 {{- range $name, $path := dict "startup" "/startupz" "readiness" "/readyz" "liveness" "/livez" }}
 {{ $name }}Probe:

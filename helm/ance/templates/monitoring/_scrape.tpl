@@ -1,7 +1,6 @@
 {{/*
-One endpoint to scrape. Targets get the labels that alerts and dashboards select by: release and component; the processes
-themselves say their run.
-Takes a list: root, values of the monitor.
+One endpoint to scrape. Targets get the labels that alerts and dashboards select by, release and component; the processes
+themselves say their run. Takes a list: root, values of the monitor.
 */}}
 {{- define "ance.scrape" -}}
 {{- $root := index . 0 -}}

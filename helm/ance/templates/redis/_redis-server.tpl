@@ -41,9 +41,9 @@ exec {{ .commands.server }} /tmp/redis.conf
 {{- end }}
 {{- end }}
 
-{{/* Asks the server with redis-cli, which takes the password from its environment. Takes a list: root, condition. */}}
+{{/* Asks the server with redis-cli, which takes the password from its environment. */}}
 {{- define "ance.redis.ping" -}}
-{{- with (index . 0).Values.redis -}}
+{{- with .Values.redis -}}
 {{- if .auth.enabled }}REDISCLI_AUTH="$(cat /etc/redis/auth/{{ .auth.existingSecretKey }})" {{ end -}}
 timeout 4 {{ .commands.cli }}{{ if .tls.enabled }} --tls --cacert /etc/redis/tls/ca.crt{{ if .tls.clientCertificate }} --cert /etc/redis/tls/tls.crt --key /etc/redis/tls/tls.key{{ end }}{{ end }} ping
 {{- end }}
