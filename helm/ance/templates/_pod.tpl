@@ -1,6 +1,7 @@
 {{/*
 The pod template of a component. Takes a dict:
   root, component (its label and main container), values (its block of values.yaml), key (of that block)
+  spread      whether to spread its pods over zones and nodes (optional)
   container   YAML: command, args, env, ports, probes, lifecycle of the main container
   containers  YAML: containers before the main one, as init containers (optional)
   volumes, mounts   YAML lists beside cache, tmp, store (optional)
