@@ -14,7 +14,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's BLAS reads it once
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from ance.retrieval.topk import StreamingTopK
 from benchmarks.harness import Result, machine, paired, use_threads
 from benchmarks.options import parser
+from benchmarks.processes import peak_mb
 
 GOAL = 0.8
 CLUSTERS = 64
@@ -156,16 +156,14 @@ def _collect(size: Size) -> None:
 
 
 def _peak(size: Size, work: Callable[[Size], None]) -> float:
-    """Peak resident memory of a fresh process that does the work, in MiB (Linux)."""
+    """Peak resident memory of a fresh process that does the work, in MiB."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak_here, (size, work))
 
 
 def _peak_here(size: Size, work: Callable[[Size], None]) -> float:
     work(size)
-    # Not ru_maxrss: a child starts with that of its parent.
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return peak_mb(os.getpid())
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from ance.runtime.local_redis import LocalRedis
 from ance.runtime.shards import rows_of
 from ance.runtime.store import Store
 from benchmarks.options import DEMO
+from benchmarks.processes import cpu_seconds, peak_mb
 from benchmarks.random_corpus import WORDS_A_PASSAGE, RandomCorpus, words_of
 from benchmarks.runs import load_config
 from benchmarks.serving import started, wait_for
@@ -186,15 +187,3 @@ def _announce(store: Store, layout: RunLayout) -> None:
             step=STEP,
             pointer=layout.pointer("checkpoint"),
         )
-
-
-def peak_mb(process: int) -> float:
-    """Peak resident memory of a process in MiB (Linux)."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def cpu_seconds(process: int) -> float:
-    """Processor time that a process has used so far (Linux)."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

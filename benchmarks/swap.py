@@ -11,15 +11,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 
 from ance.model.encoding import TextEncoder
+from ance.retrieval.index import INDEX_FILE
 from benchmarks.harness import Result, machine
 from benchmarks.options import parser, with_dataset, with_threads
+from benchmarks.processes import anonymous_bytes
 from benchmarks.runs import offline
 from benchmarks.served_run import PublishedRun, published_run
 from benchmarks.serving import Answer, Load, closed_loop, service, use_one_thread
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> Result:
                 f"{url}/v1/search", bodies, clients=options.clients, seconds=options.seconds, check=check
             )
             swaps.join()
-        index_bytes = run.store.size(f"{run.layout.index(1)}/index.faiss")
+        index_bytes = run.store.size(f"{run.layout.index(1)}/{INDEX_FILE}")
     result = summarise(load, swaps, index_bytes, options.versions)
     print(result.to_json() if options.json else result.line())
     return result
@@ -144,12 +145,6 @@ def summarise(load: Load, swaps: Swaps, index_bytes: int, versions: int) -> Resu
             "index_bytes": index_bytes,
         },
     )
-
-
-def anonymous_bytes(process: int) -> int:
-    """Anonymous memory of a process."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
 
 
 if __name__ == "__main__":
