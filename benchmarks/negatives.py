@@ -35,6 +35,7 @@ from benchmarks.negative_summary import MEASURE, OURS, PEERS, summarise, summary
 from benchmarks.negative_training import Branches
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS, Variant
 from benchmarks.options import parser, with_threads
+from benchmarks.runs import with_changes
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
@@ -91,15 +92,8 @@ def measure_variant(
 
 
 def configured(values: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
-    """A recipe's run with some dotted keys changed; values of the command line are YAML."""
-    changed = json.loads(json.dumps(values))
-    for key, value in changes.items():
-        section = changed
-        *parents, last = key.split(".")
-        for parent in parents:
-            section = section.setdefault(parent, {})
-        section[last] = yaml.safe_load(value) if isinstance(value, str) else value
-    return RunConfig.parse(yaml.safe_dump(changed), "benchmarks.negatives")
+    """A recipe's run with some dotted keys changed."""
+    return RunConfig.parse(yaml.safe_dump(with_changes(values, changes)), "benchmarks.negatives")
 
 
 def prepared(spec: str, config: RunConfig, folder: Path) -> Dataset:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,21 @@ from ance.runtime.store import Store
 
 def load_config(path: Path, changes: Mapping[str, str]) -> RunConfig:
     """The configuration with some dotted keys changed."""
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
+    values = with_changes(yaml.safe_load(path.read_text()), changes)
+    values["model"]["name_or_path"] = resolve_model(values["model"]["name_or_path"])
+    return RunConfig.parse(yaml.safe_dump(values), str(path))
+
+
+def with_changes(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration with some dotted keys changed. What is text among the new values is YAML."""
+    changed: dict[str, Any] = deepcopy(dict(values))
     for key, value in changes.items():
-        section = values
+        section = changed
         *parents, last = key.split(".")
         for parent in parents:
             section = section.setdefault(parent, {})
-        section[last] = yaml.safe_load(value)
-    values["model"]["name_or_path"] = resolve_model(values["model"]["name_or_path"])
-    return RunConfig.parse(yaml.safe_dump(values), str(path))
+        section[last] = yaml.safe_load(value) if isinstance(value, str) else value
+    return changed
 
 
 @contextmanager
