@@ -46,10 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> Result:
     use_threads(options.threads)
     texts = list(islice(_beir(options.data) if options.data else _python_functions(), options.texts))
     result = compare(texts, layers=options.layers, pooling=options.pooling, n=options.pairs)
-    if options.json:
-        print(result.to_json())
-    else:
-        print(f"{result.name} against {result.peer}, {len(texts)} passages, {result.machine}")
+    print(result.to_json() if options.json else result.line())
+    if not options.json:
         for precision, figures in result.details["precisions"].items():
             low, high = figures["spread"]
             print(

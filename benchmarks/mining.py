@@ -70,17 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> Result:
     options = command_line.parse_args(arguments)
     size = Size(options.queries, options.passages, options.dim, options.k, options.shard)
     result = compare(size, options.pairs)
-    if options.json:
-        print(result.to_json())
-    else:
-        low, high = result.spread
+    print(result.to_json() if options.json else result.line())
+    if not options.json:
         memory = result.details["peak_mb"]
-        print(
-            f"mining the top {size.k} of {size.passages} passages for {size.queries} queries, {result.machine}\n"
-            f"  {result.ours:.2f} s, {result.peer} {result.theirs:.2f} s: "
-            f"x {result.ratio:.2f} ({low:.2f} to {high:.2f}, n = {result.n})\n"
-            f"  peak memory beyond the queries {memory['ours']:.0f} MB, peer {memory['theirs']:.0f} MB"
-        )
+        print(f"  peak memory beyond the queries {memory['ours']:.0f} MB, peer {memory['theirs']:.0f} MB")
     return result
 
 

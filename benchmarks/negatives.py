@@ -53,10 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         for seed in range(config.training.seed, config.training.seed + options.seeds):
             for name in ("start", "warmup", *options.variants):
                 measure_variant(branches, record, values, name, seed, options)
-        print(json.dumps(summary(record.values, options.splits[0]), indent=1))
         result = summarise(record.values, options.splits[0])
-    if options.json:
-        print(result.to_json())
+        print(result.to_json() if options.json else json.dumps(summary(record.values, options.splits[0]), indent=1))
     return result
 
 
@@ -88,7 +86,7 @@ def measure_variant(
     facts = {"steps": steps, "seconds": trained.seconds, "machine": machine(), "commit": commit(), "command": command()}
     record.add(shown, variant.group, {**variant.settings, **changes}, seed, scores, facts)
     shown_scores = ", ".join(f"{split} {of[MEASURE]:.4f}" for split, of in scores.items())
-    print(f"  seed {seed}: {shown}: {shown_scores} ({trained.seconds:.0f} s)", flush=True)
+    print(f"  seed {seed}: {shown}: {shown_scores} ({trained.seconds:.0f} s)", file=sys.stderr, flush=True)
 
 
 def configured(values: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:

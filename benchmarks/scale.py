@@ -3,7 +3,7 @@
 Encoders are stubs, so that what is left is what the system itself costs. No step may grow faster than the corpus;
 the coordinator of a refresh must stay under 2 GiB. Vectors have 16 dimensions: a real index adds what its vectors take.
 
-python -m benchmarks.scale [--rows 10000 100000 1000000 10000000] [--folder /var/tmp] [--json]
+python -m benchmarks.scale [--rows 10000 100000 1000000] [--folder /var/tmp] [--json]
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The encoders sleep as long as a GPU would compute, so that four of them fit on t
 the real ones. The model gets the pace of the encoders, and what a task costs beside from the run with one. With
 --real the encoders are real inferencers, which share the cores of this machine.
 
-python -m benchmarks.simulate [--real] [--pace 400] [--price 2.0] [--json]
+python -m benchmarks.simulate [--real] [--pace 400] [--price 2.0] [--cores 32] [--json]
 """
 
 from __future__ import annotations

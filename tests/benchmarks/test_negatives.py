@@ -101,6 +101,13 @@ def test_a_folder_of_other_measurements_is_refused(recipe: Path, tmp_path: Path)
         main(["--recipe", str(recipe), "--folder", str(tmp_path), "--refresh", "2", "--lag", "3", "--seeds", "0"])
 
 
+def test_as_json_it_prints_the_result_and_nothing_else(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure(recipe, tmp_path, "--seeds", "1", "--variants", "random", "--json")
+    assert json.loads(capsys.readouterr().out)["name"] == "negatives"
+
+
 def test_a_setting_that_would_change_the_warm_up_is_refused(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--recipe", str(recipe), "--set", "training.warmup.steps=9"])
