@@ -19,7 +19,6 @@ from ance.evaluation.metrics import measure
 from ance.evaluation.ranking import Ranking
 from ance.evaluation.systems import rank_bm25_splits, rank_dense_splits, stream_corpus
 from ance.model.bi_encoder import BiEncoder
-from ance.model.chunks import Chunking
 from ance.model.encoding import TextEncoder
 from ance.negatives.mined import MinedNegatives, mine, ranking_depth
 from ance.negatives.mixing import Pool
@@ -119,7 +118,8 @@ class Branches:
         training = config.training.model_copy(update={"seed": seed})
         torch.manual_seed(seed + first)
         batches = TrainingBatches(self._qrels, training)
-        step = TrainingStep(model, build_optimiser(model, training, stage.learning_rate), self._texts(), training)
+        optimiser = build_optimiser(model, training, stage.learning_rate)
+        step = TrainingStep(model, optimiser, TrainingTexts.of(self.dataset, self.config.model), training)
         supply = _Supply(self, model, config, stage, first)
         for number in range(first, first + stage.steps):
             rate = learning_rate(stage, number - first)
@@ -174,17 +174,6 @@ class Branches:
         if (step - first) % self._refresh:
             return None
         return step if step == first else step + self._lag
-
-    def _texts(self) -> TrainingTexts:
-        model = self.config.model
-        return TrainingTexts(
-            queries=self.dataset.queries("train").tokens,
-            passages=self.dataset.passages.tokens,
-            special=self.dataset.special,
-            max_query_tokens=model.max_query_tokens,
-            max_passage_tokens=model.max_passage_tokens,
-            chunking=Chunking.of(model, self.dataset.special),
-        )
 
     def _encoder(self, model: BiEncoder) -> TextEncoder:
         return TextEncoder(model.eval(), self.dataset.special, dtype=self.config.encoding.dtype)

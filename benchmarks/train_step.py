@@ -134,13 +134,7 @@ def our_step(dataset: Dataset, config: RunConfig, folder: Path) -> TrainingStep:
     """As the trainer makes it, gradient norms of every step included."""
     training = config.training
     model = prepare_for_training(BiEncoder.load(folder), training.dropout, "cpu")
-    texts = TrainingTexts(
-        queries=dataset.queries("train").tokens,
-        passages=dataset.passages.tokens,
-        special=dataset.special,
-        max_query_tokens=config.model.max_query_tokens,
-        max_passage_tokens=config.model.max_passage_tokens,
-    )
+    texts = TrainingTexts.of(dataset, config.model)
     return TrainingStep(model, build_optimiser(model, training, LEARNING_RATE), texts, training)
 
 

@@ -32,13 +32,7 @@ def compare_steps(source: str, folder: Path, watching: Watching, pairs: int) -> 
     dataset, training, metrics = Dataset.open(folder / "dataset"), config.training, TrainerMetrics()
     model = prepare_for_training(BiEncoder.start(config.model), training.dropout, "cpu")
     optimiser = build_optimiser(model, training, training.ance.learning_rate)
-    texts = TrainingTexts(
-        queries=dataset.queries("train").tokens,
-        passages=dataset.passages.tokens,
-        special=dataset.special,
-        max_query_tokens=config.model.max_query_tokens,
-        max_passage_tokens=config.model.max_passage_tokens,
-    )
+    texts = TrainingTexts.of(dataset, config.model)
     recording = TrainingStep(model, optimiser, texts, training)
     plain = TrainingStep(model, optimiser, texts, training.model_copy(update={"gradient_norm_steps": NEVER}))
     qrels = dataset.qrels("train")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Self
 
 import numpy as np
 import torch
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ance.data.dataset import Dataset
 from ance.data.ragged import Ragged
 from ance.data.tokenizer import SpecialTokens
 from ance.errors import AnceError
 from ance.model.batching import collate, text_lengths
 from ance.model.bi_encoder import BiEncoder
 from ance.model.chunks import FIRST_P, Chunking
+from ance.model.config import ModelConfig
 from ance.model.layer_groups import layer_groups
 from ance.negatives.sampling import Rows
 from ance.training.batches import TrainingBatch
@@ -53,6 +56,18 @@ class TrainingTexts:
     max_query_tokens: int
     max_passage_tokens: int
     chunking: Chunking = FIRST_P
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: ModelConfig) -> Self:
+        """Those of a data set's training split, as a model takes them."""
+        return cls(
+            queries=dataset.queries("train").tokens,
+            passages=dataset.passages.tokens,
+            special=dataset.special,
+            max_query_tokens=config.max_query_tokens,
+            max_passage_tokens=config.max_passage_tokens,
+            chunking=Chunking.of(config, dataset.special),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import torch
 
 from ance.data.dataset import Dataset
 from ance.model.bi_encoder import BiEncoder
-from ance.model.chunks import Chunking
 from ance.runtime.contracts import RunConfig
 from ance.runtime.health import Health
 from ance.runtime.left_behind import LeftBehind, unless
@@ -71,14 +70,7 @@ class Trainer:
         self._health = health
         self._nonfinite = 0  # steps left out in a row
         self._batches = TrainingBatches(dataset.qrels("train"), config.training)
-        self._texts = TrainingTexts(
-            queries=dataset.queries("train").tokens,
-            passages=dataset.passages.tokens,
-            special=dataset.special,
-            max_query_tokens=config.model.max_query_tokens,
-            max_passage_tokens=config.model.max_passage_tokens,
-            chunking=Chunking.of(config.model, dataset.special),
-        )
+        self._texts = TrainingTexts.of(dataset, config.model)
 
     def run(self) -> int:
         """Train to the end of the run: the number of its steps, or of fewer if it ends early.
