@@ -17,10 +17,11 @@ from ance.data.dataset import Dataset
 from ance.model.bi_encoder import BiEncoder
 from ance.model.encoding import TextEncoder
 from ance.runtime.artifacts import fetch, publish
-from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
+from ance.runtime.contracts import ArtifactRef, Kind, Part, RunConfig
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.layout import RunLayout
 from ance.runtime.local_redis import server_command
+from ance.runtime.shards import rows_of, shards_of
 from ance.runtime.store import Store
 from benchmarks.runs import created_run
 
@@ -91,16 +92,16 @@ class Pipeline:
         model, encoding = self.config.model, self.config.encoding
         folder = fetch(self.store, self.layout.checkpoint(self.step), self.folder)
         encoder = TextEncoder.load(folder, dtype=encoding.dtype, token_budget=encoding.token_budget)
-        parts = [
-            (dataset.queries("train"), model.max_query_tokens),
-            (dataset.queries("dev"), model.max_query_tokens),
-            (dataset.passages, model.max_passage_tokens),
-        ]
+        parts = {
+            Part.TRAIN_QUERIES: (dataset.queries("train").tokens, model.max_query_tokens),
+            Part.DEV_QUERIES: (dataset.queries("dev").tokens, model.max_query_tokens),
+            Part.PASSAGES: (dataset.passages.tokens, model.max_passage_tokens),
+        }
+        shards = shards_of(rows_of(dataset, self.config), encoding.shard_size)
         began = time.perf_counter()
-        for texts, max_tokens in parts:
-            for start in range(0, len(texts), encoding.shard_size):
-                stop = min(start + encoding.shard_size, len(texts))
-                encoder.encode_rows(texts.tokens, start, stop, max_tokens)
+        for shard in shards:
+            tokens, longest = parts[shard.part]
+            encoder.encode_rows(tokens, shard.start, shard.stop, longest)
         return time.perf_counter() - began
 
 
