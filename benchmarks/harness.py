@@ -24,11 +24,11 @@ class Result:
     ours: float
     theirs: float
     ratio: float
-    """Ratio of the medians of both sides."""
+    """Of the medians of both sides, unless the benchmark says what else."""
     goal: float
     holds: bool
     n: int
-    """Pairs of runs."""
+    """Pairs of runs; where a benchmark compares something else (requests, sizes), how many of them."""
     spread: tuple[float, float]
     """Lowest and highest ratio of a single pair."""
     machine: str

@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         running.settle()
         seconds[1] += [running.refresh()["refresh_seconds"] for _ in range(options.runs - options.runs // 2)]
     ratio = median(seconds[1]) / median(seconds[2])
+    # Not measured in pairs: the fastest of both make one, the second fastest the next, and so on.
     ratios = [one / two for one, two in zip(sorted(seconds[1]), sorted(seconds[2]), strict=True)]
     result = Result(
         name="scaling",
