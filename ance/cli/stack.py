@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -61,7 +62,8 @@ def plan_stack(options: StackOptions) -> Stack:
         # Spinning OpenMP threads would take the cores from the neighbour that has work.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    feed = {"ANCE_FEED": f"{LOCAL}:{feed_port}", "ANCE_POLL_SECONDS": "5"}
+    token = {"ANCE_FEED_TOKEN": secrets.token_urlsafe()}  # the feed listens on every address
+    feed = {**token, "ANCE_FEED": f"{LOCAL}:{feed_port}", "ANCE_POLL_SECONDS": "5"}
     cores = len(os.sched_getaffinity(0))
     inferencer_threads = max(1, cores // 2 // options.inferencers)
     trainer_threads = max(1, cores - inferencer_threads * options.inferencers)
@@ -78,6 +80,7 @@ def plan_stack(options: StackOptions) -> Stack:
     if options.redis_url is None:
         processes.append(ProcessSpec("redis", server_command(redis_port, options.folder), stops_last=True))
     trainer = {
+        **token,
         "ANCE_FEED_PORT": str(feed_port),
         "ANCE_WARMUP_THREADS": str(cores),
         "ANCE_NEGATIVES_POLL_SECONDS": "0.5",

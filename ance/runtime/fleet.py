@@ -4,18 +4,15 @@ from pydantic import PositiveFloat, PositiveInt
 from redis import Redis
 
 from ance.runtime.feed import CheckpointWatcher
+from ance.runtime.feed_settings import WatcherSettings
 from ance.runtime.queue import TaskQueue
 from ance.runtime.run import OpenRun
 from ance.runtime.settings import ServiceSettings
 
 
-class FleetSettings(ServiceSettings):
+class FleetSettings(ServiceSettings, WatcherSettings):
     """What a member of the fleet is told. The two that are about tasks are the same for all members."""
 
-    feed: str = ""
-    """host:port of the trainer's checkpoint feed. Empty: the checkpoint pointer in the store is polled."""
-    poll_seconds: PositiveFloat = 60.0
-    """How often the checkpoint pointer is read when the feed is silent."""
     lease_seconds: PositiveFloat = 60.0
     """A task whose worker has been silent this long goes to another worker."""
     max_deliveries: PositiveInt = 5
@@ -41,4 +38,5 @@ def watch_checkpoints(run: OpenRun[FleetSettings]) -> CheckpointWatcher:
         run.config.run,
         fallback=lambda: run.store.read_pointer(run.layout.pointer("checkpoint")),
         poll_seconds=run.settings.poll_seconds,
+        credentials=run.settings.feed_credentials,
     )

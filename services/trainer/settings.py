@@ -2,10 +2,11 @@
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
+from ance.runtime.feed_settings import FeedSettings
 from ance.runtime.settings import LeaderSettings
 
 
-class TrainerSettings(LeaderSettings):
+class TrainerSettings(LeaderSettings, FeedSettings):
     """Environment of the trainer process (prefix ANCE_)."""
 
     feed_port: NonNegativeInt = 9100

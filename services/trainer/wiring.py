@@ -107,15 +107,13 @@ class Process:
         """Hold the run, gather the other ranks, train with them, and tell the fleet."""
         config, store, layout, settings = self.run.config, self.run.store, self.run.layout, self.run.settings
         cluster = cluster_for(settings)
+        feed = CheckpointServer(settings.feed_port, config.run, credentials=settings.feed_credentials)
         lease = open_lease(settings, "trainer", cluster)
         token = lease.acquire(partial(newest_token, store, layout), stop=self.health.beating(self.shutdown))
         if token is None:
             raise TrainingInterrupted("while waiting for the lease of the run")
         stop = self.health.beating(lambda: self.shutdown.requested or lease.lost.is_set())
-        with (
-            CheckpointServer(settings.feed_port, config.run) as feed,
-            open_events(cluster, "trainer", settings.event_object) as announce,
-        ):
+        with feed, open_events(cluster, "trainer", settings.event_object) as announce:
             try:
                 with self._join(stop) as ranks:
                     checkpoints = Checkpoints(store, layout, config, feed, self.metrics, lease, settings.cache_dir)

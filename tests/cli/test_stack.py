@@ -79,6 +79,14 @@ def test_all_consumers_listen_to_the_feed_of_the_trainer(options: StackOptions) 
     assert {by_name[name]["ANCE_FEED"] for name in ("inferencer-0", "inferencer-1", "indexer")} == {expected}
 
 
+def test_strangers_on_the_network_do_not_know_the_token_of_the_feed(options: StackOptions) -> None:
+    by_name, others = environments(options), environments(options)
+    ends = ("trainer", "inferencer-0", "inferencer-1", "indexer")
+    (token,) = {by_name[name]["ANCE_FEED_TOKEN"] for name in ends}
+    assert len(token) > 30
+    assert token != others["trainer"]["ANCE_FEED_TOKEN"]
+
+
 def test_queue_settings_agree_between_indexer_and_inferencers(options: StackOptions) -> None:
     by_name = environments(options)
     assert by_name["indexer"]["ANCE_LEASE_SECONDS"] == by_name["inferencer-0"]["ANCE_LEASE_SECONDS"]

@@ -26,7 +26,4 @@ CLIENT_OPTIONS = (
     ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_SECONDS * 1000),
     ("grpc.http2.max_pings_without_data", 0),
-    # The default of two minutes is long for a trainer that restarts.
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
 )

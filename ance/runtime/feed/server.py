@@ -15,6 +15,9 @@ from ance.errors import AnceError
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.feed.channel import SERVER_OPTIONS
 from ance.runtime.feed.servicer import Checkpoints
+from ance.runtime.feed.tls import server_credentials
+from ance.runtime.feed.tokens import TokenRequired
+from ance.runtime.feed_credentials import NO_CREDENTIALS, FeedCredentials
 from ance.runtime.rpc import checkpoint_pb2 as pb
 from ance.runtime.rpc.checkpoint_pb2_grpc import add_CheckpointServiceServicer_to_server
 
@@ -32,6 +35,10 @@ class CheckpointServer:
         host: Address to listen on; [::] is every address, IPv4 too.
         heartbeat_seconds: Longest silence on a stream.
         reflection: Let clients such as grpcurl ask what is served.
+        credentials: What it asks clients for, and whether it speaks TLS.
+
+    Raises:
+        AnceError: the credentials are not those of a server.
     """
 
     def __init__(
@@ -42,10 +49,13 @@ class CheckpointServer:
         host: str = "[::]",
         heartbeat_seconds: float = 15.0,
         reflection: bool = False,
+        credentials: FeedCredentials = NO_CREDENTIALS,
     ) -> None:
         self._host = host
         self._port = port
         self._reflection = reflection
+        self._token = credentials.token
+        self._tls = server_credentials(credentials)
         self._checkpoints = Checkpoints(run_id, heartbeat_seconds)
         self._bound: Future[int] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,7 +117,8 @@ class CheckpointServer:
             self._bound.set_exception(error)
 
     async def _serve(self) -> None:
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        interceptors = [TokenRequired(self._token)] if self._token else []
+        server = grpc.aio.server(interceptors=interceptors, options=SERVER_OPTIONS)
         status = health.aio.HealthServicer()
         add_CheckpointServiceServicer_to_server(self._checkpoints, server)
         health_pb2_grpc.add_HealthServicer_to_server(status, server)
@@ -129,7 +140,10 @@ class CheckpointServer:
     def _bind(self, server: grpc.aio.Server) -> int:
         try:
             require_free(self._host, self._port)
-            return server.add_insecure_port(f"{self._host}:{self._port}")
+            address = f"{self._host}:{self._port}"
+            if self._tls is None:
+                return server.add_insecure_port(address)
+            return server.add_secure_port(address, self._tls)
         except (OSError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "gRPC could not bind it"
             raise AnceError(

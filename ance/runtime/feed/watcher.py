@@ -13,8 +13,11 @@ from pydantic import ValidationError
 
 from ance.errors import AnceError
 from ance.runtime.contracts import ArtifactRef, describe
-from ance.runtime.feed.channel import CLIENT_OPTIONS
 from ance.runtime.feed.messages import is_newer, to_ref
+from ance.runtime.feed.tls import open_channel, require_authority
+from ance.runtime.feed.tokens import metadata
+from ance.runtime.feed.trouble import Trouble, diagnose
+from ance.runtime.feed_credentials import NO_CREDENTIALS, FeedCredentials
 from ance.runtime.logs import get_logger
 from ance.runtime.rpc import checkpoint_pb2 as pb
 from ance.runtime.rpc.checkpoint_pb2_grpc import CheckpointServiceStub
@@ -22,7 +25,7 @@ from ance.runtime.rpc.checkpoint_pb2_grpc import CheckpointServiceStub
 log = get_logger(__name__)
 
 FIRST_BACKOFF_SECONDS = 0.25
-LONGEST_BACKOFF_SECONDS = 15.0
+LONGEST_BACKOFF_SECONDS = 5.0
 STOP_CHECK_SECONDS = 0.2
 
 
@@ -36,15 +39,27 @@ class CheckpointWatcher:
         run_id: The run to follow.
         fallback: Reads the newest published checkpoint from the store.
         poll_seconds: How often `fallback` is called; the first time is at once.
+        credentials: What to show to the trainer, and whom to believe.
+
+    Raises:
+        AnceError: the credentials are not those of a client.
     """
 
     def __init__(
-        self, target: str, run_id: str, fallback: Callable[[], ArtifactRef | None], poll_seconds: float = 60.0
+        self,
+        target: str,
+        run_id: str,
+        fallback: Callable[[], ArtifactRef | None],
+        poll_seconds: float = 60.0,
+        credentials: FeedCredentials = NO_CREDENTIALS,
     ) -> None:
+        require_authority(credentials)
         self._target = target
         self._run_id = run_id
         self._fallback = fallback
         self._poll_seconds = poll_seconds
+        self._credentials = credentials
+        self._told: set[Trouble] = set()
         self._newest: ArtifactRef | None = None
         self._trainer_step: int | None = None
         self._heard_at = -math.inf
@@ -132,35 +147,46 @@ class CheckpointWatcher:
     def _watch(self) -> None:
         backoff = FIRST_BACKOFF_SECONDS
         log.info("watching the trainer's feed", extra={"feed": self._target})
-        with grpc.insecure_channel(self._target, options=CLIENT_OPTIONS) as channel:
-            stub = CheckpointServiceStub(channel)
-            while not self._stopping.is_set():
-                heard_at = self._heard_at
-                self._follow(stub)
-                backoff = FIRST_BACKOFF_SECONDS if self._heard_at > heard_at else 2 * backoff
-                backoff = min(backoff, LONGEST_BACKOFF_SECONDS)
-                # Jitter: a fleet that lost its trainer at one moment must not return at one moment.
-                self._stopping.wait(backoff * random.uniform(0.5, 1.5))
+        while not self._stopping.is_set():
+            heard_at = self._heard_at
+            self._follow()
+            backoff = FIRST_BACKOFF_SECONDS if self._heard_at > heard_at else 2 * backoff
+            backoff = min(backoff, LONGEST_BACKOFF_SECONDS)
+            # Jitter: a fleet that lost its trainer at one moment must not return at one moment.
+            self._stopping.wait(backoff * random.uniform(0.5, 1.5))
 
-    def _follow(self, stub: CheckpointServiceStub) -> None:
+    def _follow(self) -> None:
         """Read one stream to its end, however it ends."""
+        try:
+            with open_channel(self._target, self._credentials) as channel:
+                self._read(CheckpointServiceStub(channel))
+            log.info("the trainer ended its stream, watching again", extra={"feed": self._target})
+        except grpc.RpcError as error:
+            self._tell(diagnose(error, self._credentials))
+        except ValidationError as error:
+            self._tell(Trouble(describe(error)))
+        except (OSError, AnceError) as error:
+            self._tell(Trouble(str(error)))
+
+    def _read(self, stub: CheckpointServiceStub) -> None:
         newest = self._newest
         request = pb.WatchCheckpointsRequest(run_id=self._run_id, after_step=-1 if newest is None else newest.step)
         with self._calling:
             if self._stopping.is_set():
                 return
-            call = stub.WatchCheckpoints(request, wait_for_ready=True)
+            # It does not wait for a trainer that is away: only a call that fails tells why.
+            call = stub.WatchCheckpoints(request, metadata=metadata(self._credentials.token))
             self._call = call
-        try:
-            for response in call:
-                self._heard_at = time.monotonic()
-                if response.HasField("checkpoint"):
-                    self._take(to_ref(response.checkpoint), "trainer")
-                else:
-                    self._trainer_step = response.heartbeat.step
-            log.info("the trainer ended its stream, watching again", extra={"feed": self._target})
-        except (grpc.RpcError, ValidationError) as error:
-            call.cancel()
-            if not self._stopping.is_set():
-                reason = call.details() if isinstance(error, grpc.RpcError) else describe(error)
-                log.warning("feed lost, watching again: %s", reason, extra={"feed": self._target})
+        for response in call:
+            self._heard_at = time.monotonic()
+            self._told.clear()
+            if response.HasField("checkpoint"):
+                self._take(to_ref(response.checkpoint), "trainer")
+            else:
+                self._trainer_step = response.heartbeat.step
+
+    def _tell(self, trouble: Trouble) -> None:
+        """Log what is wrong, once until the trainer is heard again: it is tried every few seconds."""
+        if trouble not in self._told and not self._stopping.is_set():
+            self._told.add(trouble)
+            log.log(trouble.level, "feed lost, watching again: %s", trouble.text, extra={"feed": self._target})

@@ -1,0 +1,40 @@
+"""Why a stream of the feed ended, in words that say what to do."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import grpc
+
+from ance.runtime.feed_credentials import FeedCredentials
+
+NO_CONNECTION = "failed to connect"
+HANDSHAKE = ("handshake", "Verification Check", "Socket closed", "reset by peer")
+"""What gRPC says beside that when the ends agree on no TLS. A side without it hears nothing but a closed socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with the feed, and how much it matters."""
+
+    text: str
+    level: int = logging.WARNING
+
+
+def diagnose(error: grpc.RpcError, credentials: FeedCredentials) -> Trouble:
+    """The trouble behind a failed call. A trainer that is away is none that anybody must mend."""
+    details = error.details() or error.code().name
+    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+        return Trouble(details)
+    if NO_CONNECTION not in details or not any(sign in details for sign in HANDSHAKE):
+        return Trouble(details, logging.INFO)
+    if credentials.ca_file is None:
+        return Trouble(
+            f"{details}; if the trainer speaks TLS, set ANCE_FEED_CA_FILE to the authority of its certificate"
+        )
+    shown = "of an authority that it knows" if credentials.cert_file else "and ANCE_FEED_KEY_FILE"
+    return Trouble(
+        f"{details}; check that the trainer speaks TLS, that its certificate is from ANCE_FEED_CA_FILE and for the "
+        f"host in ANCE_FEED, and, if it asks for one, that this process has ANCE_FEED_CERT_FILE {shown}"
+    )
