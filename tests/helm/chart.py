@@ -41,6 +41,7 @@ EVERYTHING = {
         "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}]},
     },
     "redis": {"tls": {"enabled": True, "existingSecret": "redis-tls"}, "persistence": {"enabled": True}},
+    "feed": {"tls": {"enabled": True, "existingSecret": "feed-tls", "clientCertificate": True}},
     "monitoring": {
         name: {"enabled": True} for name in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards")
     },

@@ -82,7 +82,7 @@ def test_workers_find_the_trainer_s_feed_by_its_service() -> None:
 
 def test_the_own_redis_asks_for_a_generated_password_that_is_no_argument() -> None:
     objects = render(RUN)
-    (secret,) = of_kind(objects, "Secret").values()
+    secret = of_kind(objects, "Secret")["ance-redis"]
     assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     for component in CLIENTS:
         variables = service(objects, component)
@@ -107,7 +107,7 @@ def test_who_does_not_ask_redis_knows_nothing_of_it() -> None:
 def test_an_existing_secret_is_used_and_none_is_made() -> None:
     auth = {"existingSecret": "mine", "existingSecretKey": "redis-password"}
     objects = render(RUN, values={"redis": {"auth": auth}})
-    assert not of_kind(objects, "Secret")
+    assert "ance-redis" not in of_kind(objects, "Secret")
     reference = service(objects, "trainer")["ANCE_REDIS_PASSWORD"]["secretKeyRef"]
     assert reference == {"name": "mine", "key": "redis-password"}
 

@@ -51,9 +51,15 @@ def newest(api: KubernetesApi) -> Helm:
     return Helm(unpack(WHEELS[0], "helm"), api)
 
 
-def password(api: KubernetesApi, name: str = "ance-redis") -> bytes:
+def generated(api: KubernetesApi, name: str = "ance-redis", key: str = "password") -> bytes:
+    """A secret that the chart has made up."""
     secret = api.objects.get(Resource("v1", "default", "secrets", name))
-    return base64.b64decode(secret["data"]["password"])
+    return base64.b64decode(secret["data"][key])
+
+
+def secrets(api: KubernetesApi) -> tuple[bytes, bytes]:
+    """Password of Redis and token of the feed."""
+    return generated(api), generated(api, "ance-feed", "token")
 
 
 def jobs(api: KubernetesApi) -> set[str]:
@@ -94,25 +100,26 @@ def test_a_release_is_installed_upgraded_rolled_back_and_leaves_only_what_is_to_
     assert (
         objects(api).keys() == {(item["kind"], item["metadata"]["name"]) for item in render(CPU, values=keep)} - hooks
     )
-    first, secret, trainers = objects(api), password(api), jobs(api)
+    first, known, trainers = objects(api), secrets(api), jobs(api)
 
     helm.upgrade(values=keep | SECOND)
     assert images(api) == {"ance:second"}
     assert not jobs(api) & trainers, "a changed image is another Job, as the pods of one cannot be changed"
     assert len(jobs(api)) == len(trainers) == 2
-    assert password(api) == secret
+    assert secrets(api) == known
 
     helm.run("rollback", "ance", "1")
     assert objects(api) == first
 
     helm.run("uninstall", "ance")
-    assert objects(api).keys() == {("Secret", "ance-redis"), ("PersistentVolumeClaim", "ance-store")}
+    kept = {("Secret", "ance-redis"), ("Secret", "ance-feed"), ("PersistentVolumeClaim", "ance-store")}
+    assert objects(api).keys() == kept
     helm.install(values=keep)
-    assert password(api) == secret, "who comes back finds the data and the password"
+    assert secrets(api) == known, "who comes back finds the data and the secrets"
 
 
 def test_what_is_not_to_be_kept_goes_with_the_release(newest: Helm, api: KubernetesApi) -> None:
-    newest.install(values={"redis": {"auth": {"enabled": False}}})
+    newest.install(values={name: {"auth": {"enabled": False}} for name in ("redis", "feed")})
     newest.run("uninstall", "ance")
     assert objects(api) == {}
     assert api.objects.list("secrets") == []
@@ -160,24 +167,25 @@ def test_what_an_upgrade_no_longer_wants_goes(helm: Helm, api: KubernetesApi) ->
 
 def test_a_release_of_the_oldest_helm_is_upgraded_by_the_newest(newest: Helm, api: KubernetesApi) -> None:
     Helm(unpack(WHEELS[-1], "helm"), api).install()
-    secret = password(api)
+    known = secrets(api)
     newest.upgrade(values=SECOND)
     assert images(api) == {"ance:second"}
-    assert password(api) == secret
+    assert secrets(api) == known
 
 
 def test_two_releases_live_in_one_namespace_and_leave_each_other_alone(newest: Helm, api: KubernetesApi) -> None:
     newest.install("one")
     newest.install("two")
-    secrets = [password(api, f"{release}-ance-redis") for release in ("one", "two")]
-    assert len(secrets[0]) == len(secrets[1]) == 32
-    assert secrets[0] != secrets[1]
+    for name, key in (("redis", "password"), ("feed", "token")):
+        first, second = (generated(api, f"{release}-ance-{name}", key) for release in ("one", "two"))
+        assert len(first) == len(second) == 32
+        assert first != second
     theirs = of_release(api, "two")
     assert len(theirs) == len(of_release(api, "one")) > 10
     newest.upgrade("one", values=SECOND)
     newest.run("uninstall", "one")
     assert of_release(api, "two") == theirs
-    assert of_release(api, "one").keys() == {("Secret", "one-ance-redis")}
+    assert of_release(api, "one").keys() == {("Secret", "one-ance-redis"), ("Secret", "one-ance-feed")}
 
 
 def test_custom_resources_are_made_where_their_operators_are(operated: KubernetesApi) -> None:

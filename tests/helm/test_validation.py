@@ -45,6 +45,23 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {**EXTERNAL, "externalRedis": {"host": "redis", "username": "ance"}},
         "externalRedis.username needs externalRedis.existingSecret",
     ),
+    "TLS of the feed without secret": (
+        {"feed": {"tls": {"enabled": True}}},
+        "feed.tls.enabled needs feed.tls.existingSecret, a Secret with tls.crt, tls.key and ca.crt, whose certificate "
+        "is for ance-trainer",
+    ),
+    "certificates of the feed without TLS": (
+        {"feed": {"tls": {"existingSecret": "tls"}}},
+        "feed.tls.enabled is not: set it to true",
+    ),
+    "a client certificate for the feed without TLS": (
+        {"feed": {"tls": {"clientCertificate": True}}},
+        "feed.tls.enabled is not: set it to true",
+    ),
+    "a token for a feed that asks for none": (
+        {"feed": {"auth": {"enabled": False, "existingSecret": "token"}}},
+        "feed.auth.enabled is not: set it to true, or leave the Secret out",
+    ),
     "a batch that the processes cannot share": (
         {"trainer": {"nodes": 2, "gpu": {"count": 3}}, "run": {"config": {"training": {"batch_size": 32}}}},
         "are 6 processes, which can't share run.config.training.batch_size 32 equally",

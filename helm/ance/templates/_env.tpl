@@ -99,14 +99,6 @@ fill 80 % of the cache's volume: models and compiled kernels are in it too, and 
 {{- end }}
 {{- end }}
 
-{{/* host:port of the trainer's checkpoint feed; without a trainer here, the store's pointer is polled instead. */}}
-{{- define "ance.feedEnv" -}}
-{{- if .Values.trainer.enabled }}
-- name: ANCE_FEED
-  value: {{ include "ance.fullname" . }}-trainer:9100
-{{- end }}
-{{- end }}
-
 {{/* Leases of encode tasks, the same for those who take them and for the one who hands them out. */}}
 {{- define "ance.taskLeaseEnv" -}}
 - name: ANCE_LEASE_SECONDS

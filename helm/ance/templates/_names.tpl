@@ -131,3 +131,18 @@ subjects:
 {{- end -}}
 {{- join "\n" $parts -}}
 {{- end }}
+
+{{/*
+A Secret with a value of its own, which upgrades never rotate: what the cluster has already stays. Takes a dict: root,
+component, name, key.
+*/}}
+{{- define "ance.generatedSecret" -}}
+{{- $existing := lookup "v1" "Secret" .root.Release.Namespace .name -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  {{- include "ance.metadata" (dict "root" .root "component" .component "name" .name "annotations" (dict "helm.sh/resource-policy" "keep")) | nindent 2 }}
+type: Opaque
+data:
+  {{ .key }}: {{ dig "data" .key (randAlphaNum 32 | b64enc) $existing }}
+{{- end }}

@@ -1,6 +1,6 @@
 {{/* Everything that is wrong with the values, as a YAML list of messages that say what to do. */}}
 {{- define "ance.problems" -}}
-{{- $checks := list "run" "store" "redis" "milvus" "trainer" "autoscaling" "searchApi" "indexer" "workloads" "apis" -}}
+{{- $checks := list "run" "store" "redis" "feed" "milvus" "trainer" "autoscaling" "searchApi" "indexer" "workloads" "apis" -}}
 {{- range $checks }}
 {{- range regexSplit "\n" (include (printf "ance.problems.%s" .) $ | trim) -1 }}
 {{- with trim . }}
@@ -76,6 +76,20 @@ externalRedis.tls.clientCertificate needs externalRedis.tls.existingSecret, a Se
 externalRedis.tls.existingSecret is set and externalRedis.tls.enabled is not: set it to true
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "ance.problems.feed" }}
+{{- with .Values.feed.tls }}
+{{- if and .enabled (not .existingSecret) }}
+feed.tls.enabled needs feed.tls.existingSecret, a Secret with tls.crt, tls.key and ca.crt, whose certificate is for {{ include "ance.fullname" $ }}-trainer
+{{- end }}
+{{- if and (not .enabled) (or .existingSecret .clientCertificate) }}
+feed.tls.existingSecret or feed.tls.clientCertificate is set and feed.tls.enabled is not: set it to true
+{{- end }}
+{{- end }}
+{{- if and .Values.feed.auth.existingSecret (not .Values.feed.auth.enabled) }}
+feed.auth.existingSecret is set and feed.auth.enabled is not: set it to true, or leave the Secret out
 {{- end }}
 {{- end }}
 

@@ -23,11 +23,13 @@ ports:
 
 {{- define "ance.indexer.volumes" -}}
 {{- include "ance.redisVolumes" . }}
+{{- include "ance.feedVolumes" (list . false) }}
 {{- include "ance.milvusVolumes" . }}
 {{- end }}
 
 {{- define "ance.indexer.mounts" -}}
 {{- include "ance.redisMounts" . }}
+{{- include "ance.feedMounts" . }}
 {{- include "ance.milvusMounts" . }}
 {{- end }}
 

@@ -18,6 +18,16 @@ ports:
 {{- include "ance.probes" (dict "values" $values "readinessPort" "metrics") }}
 {{- end }}
 
+{{- define "ance.inferencer.volumes" -}}
+{{- include "ance.redisVolumes" . }}
+{{- include "ance.feedVolumes" (list . false) }}
+{{- end }}
+
+{{- define "ance.inferencer.mounts" -}}
+{{- include "ance.redisMounts" . }}
+{{- include "ance.feedMounts" . }}
+{{- end }}
+
 {{- define "ance.deletionCostEnv" -}}
 {{- if eq (include "ance.deletionCost" .) "true" -}}
 - name: ANCE_KUBERNETES

@@ -40,6 +40,7 @@ env:
     (include "ance.serviceEnv" $context)
     (include "ance.redisEnv" $root)
     (include "ance.kubernetesEnv" .)
+    (include "ance.feedServerEnv" $root)
     (include "ance.trainer.env" $values)
     (include "ance.trainer.ranksEnv" .)
     (toYaml $values.extraEnv)
@@ -54,8 +55,6 @@ ports:
 
 {{/* Takes the values of the trainer. */}}
 {{- define "ance.trainer.env" -}}
-- name: ANCE_FEED_PORT
-  value: "9100"
 - name: ANCE_LEADER_SECONDS
   value: {{ .leaderSeconds | quote }}
 - name: ANCE_GRACE_SECONDS
@@ -102,6 +101,7 @@ StatefulSet have.
 {{/* The 64 MiB that a container has by default are too few for data loaders and NCCL. */}}
 {{- define "ance.trainer.volumes" -}}
 {{- include "ance.redisVolumes" . }}
+{{- include "ance.feedVolumes" (list . true) }}
 {{- with .Values.trainer.shm }}
 {{- if .enabled }}
 - name: shm
@@ -114,6 +114,7 @@ StatefulSet have.
 
 {{- define "ance.trainer.mounts" -}}
 {{- include "ance.redisMounts" . }}
+{{- include "ance.feedMounts" . }}
 {{- if .Values.trainer.shm.enabled }}
 - name: shm
   mountPath: /dev/shm
