@@ -13,6 +13,9 @@ import pytest
 
 from tests.helm.chart import CHART, CPU, EVERYTHING, RUN, render_text
 
+OPEN = {("CKV2_K8S_6", "/default.yaml"), ("CKV2_K8S_6", "/cpu.yaml")}
+"""NetworkPolicies are off by default: whom they must let in depends on the cluster, which the chart can't know."""
+
 CHECKOV = shutil.which(os.environ.get("CHECKOV", "checkov"))
 
 
@@ -20,8 +23,14 @@ CHECKOV = shutil.which(os.environ.get("CHECKOV", "checkov"))
 @pytest.mark.timeout(300)
 def test_checkov_finds_nothing_outside_the_allow_list(tmp_path: Path) -> None:
     networks = {"networkPolicy": {"enabled": True}}
-    (tmp_path / "cpu.yaml").write_text(render_text(CPU, values=networks, namespace="search"))
-    (tmp_path / "everything.yaml").write_text(render_text(RUN, values=EVERYTHING, namespace="search"))
+    renders = {
+        "default.yaml": render_text(RUN, namespace="search"),
+        "cpu.yaml": render_text(CPU, namespace="search"),
+        "cpu-closed.yaml": render_text(CPU, values=networks, namespace="search"),
+        "everything.yaml": render_text(RUN, values=EVERYTHING, namespace="search"),
+    }
+    for name, text in renders.items():
+        (tmp_path / name).write_text(text)
     command = [
         str(CHECKOV),
         "--directory",
@@ -33,9 +42,13 @@ def test_checkov_finds_nothing_outside_the_allow_list(tmp_path: Path) -> None:
     ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     report = json.loads(finished.stdout)
-    failed = [f"{check['check_id']} {check['resource']}" for check in report["results"]["failed_checks"]]
-    assert failed == []
-    assert report["summary"]["passed"] > 500
+    failed = {
+        f"{check['check_id']} {check['file_path']} {check['resource']}"
+        for check in report["results"]["failed_checks"]
+        if (check["check_id"], check["file_path"]) not in OPEN
+    }
+    assert failed == set()
+    assert report["summary"]["passed"] > 2000
 
 
 def test_every_entry_of_the_allow_list_has_a_reason() -> None:
