@@ -1,5 +1,7 @@
 """`ance runs`: the runs of a store, from creation to the deletion of what they no longer need."""
 
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -89,17 +91,20 @@ def collect(
     """Delete the versions that nobody needs any more, as the indexer does after each refresh.
 
     A version is first marked. It is deleted by a later pass, a minute or more after that, unless a running
-    process has said meanwhile that it uses it. Collections of Milvus go with their versions: if the run's index is
+    process has said meanwhile that it uses it. Where a process seems to have left without a word, the command waits
+    a few minutes to see whether it is still there. Collections of Milvus go with their versions: if the run's index is
     there, ANCE_MILVUS_URI and the other variables of the indexer are needed.
     """
     from ance.runtime.index_backend import index_backend
     from ance.runtime.milvus.settings import MilvusSettings
     from ance.runtime.retention import retain
+    from ance.runtime.second_look import look_twice
     from ance.runtime.settings import load
 
     opened, layout, config = _open(run, store)
     backend = index_backend(config.index, load(MilvusSettings), opened, layout)
-    plan = retain(opened, layout, **_rules(config), dry_run=dry_run)
+    silent = look_twice(opened, layout, time.sleep, lambda text: print(text, file=sys.stderr))
+    plan = retain(opened, layout, **_rules(config), dry_run=dry_run, silent=silent)
     if not dry_run:
         backend.tidy()
     for what, versions in (("delete", plan.deleted), ("mark", plan.condemned)):

@@ -49,7 +49,7 @@ Silent = Callable[[Hold], float]
 
 
 def silent_by_the_clock(hold: Hold) -> float:
-    """By the time of day: for who looks only once. Clocks that differ by minutes do no harm."""
+    """By the time of day: for who only shows it. Clocks that differ by minutes do no harm."""
     return time.time() - hold.renewed_at
 
 

@@ -1,5 +1,6 @@
 """`ance runs`."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ance.cli.create_run import create_run
 from ance.runtime.artifacts import publish
 from ance.runtime.contracts import Kind
-from ance.runtime.holds import VersionHold
+from ance.runtime.holds import RENEW_SECONDS, HeldVersion, Hold, VersionHold
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
 from tests.cli.conftest import Ance, Salad
@@ -82,6 +83,42 @@ def test_gc_marks_first_and_deletes_later(
     assert ance(*arguments).out == "delete  checkpoint 50  0.2 MB\n"
     assert ance(*arguments).out == "nothing to delete\n"
     assert Store.open(salad.store).folders(aged.versions(Kind.CHECKPOINT)) == ["40", "60"]
+
+
+@pytest.mark.parametrize("hours", [-6, 6], ids=["behind", "ahead"])
+@pytest.mark.parametrize("lives", [True, False])
+def test_gc_looks_twice_at_a_holder_whose_clock_is_wrong(
+    ance: Ance, salad: Salad, aged: RunLayout, monkeypatch: pytest.MonkeyPatch, hours: int, lives: bool
+) -> None:
+    store = Store.open(salad.store)
+    hold = Hold(
+        holder="search-0",
+        versions=(HeldVersion(kind=Kind.CHECKPOINT, step=40),),
+        renewed_at=time.time() + hours * 3600,
+    )
+    store.write(aged.hold("search-0"), hold.model_dump_json().encode())
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if lives:
+            renewed = hold.model_copy(update={"renewed_at": hold.renewed_at + RENEW_SECONDS})
+            store.write(aged.hold("search-0"), renewed.model_dump_json().encode())
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    ended = ance("runs", "gc", aged.run, "--store", salad.store)
+    assert ended.err == "by the clocks search-0 left long ago: looking again in 225 s\n"
+    assert len(waited) == 1 and waited[0] > RENEW_SECONDS
+    assert ("mark  checkpoint 40" in ended.out) is not lives
+    assert store.exists(aged.hold("search-0")) is lives
+
+
+def test_gc_waits_for_nobody_whose_clock_is_right(
+    ance: Ance, salad: Salad, aged: RunLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waited {seconds} s"))
+    ended = ance("runs", "gc", aged.run, "--store", salad.store)
+    assert (ended.status, ended.err) == (0, "")
 
 
 def test_a_run_that_is_not_there_is_said(ance: Ance, salad: Salad) -> None:
