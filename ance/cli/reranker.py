@@ -19,6 +19,9 @@ def train(
     store: Annotated[str, typer.Option(help="Store that holds the run.", show_default=False)],
     run: Annotated[str, typer.Option(help="Id of the run.", show_default=False)],
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 1000,
+    random_steps: Annotated[
+        int | None, typer.Option(help="First steps, with random negatives (default: a quarter).", show_default=False)
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = 2e-5,
     batch_size: Annotated[int, typer.Option(help="Queries a step.")] = 8,
     negatives_per_query: Annotated[int, typer.Option(help="Negatives of each query.")] = 7,
@@ -28,7 +31,7 @@ def train(
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.", envvar="ANCE_DEVICE")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
 ) -> None:
-    """Train a cross-encoder from the run's start model on BM25's and the newest ANN negatives, and publish it."""
+    """Train a cross-encoder from the run's start model: on random, then on BM25's and the newest ANN negatives."""
     from pydantic import ValidationError
 
     from ance.cli.train_reranker import train_reranker
@@ -39,6 +42,7 @@ def train(
 
     settings = {
         "steps": steps,
+        "random_steps": steps // 4 if random_steps is None else random_steps,
         "learning_rate": learning_rate,
         "lr_warmup_steps": steps // 10,
         "batch_size": batch_size,

@@ -24,9 +24,9 @@ from ance.training.reranker import RerankerConfig, RerankerTrainer
 def train_reranker(
     store: Store, run: str, config: RerankerConfig, *, max_tokens: int = 256, device: str = "cpu"
 ) -> tuple[ArtifactRef, list[float]]:
-    """Train a cross-encoder from the run's start checkpoint on BM25's and the newest ANN negatives, and publish it.
+    """Train a cross-encoder from the run's start checkpoint on random, then on BM25's and the newest ANN negatives.
 
-    It is published under the step of the ANN negatives, 0 before there are any; training again replaces it.
+    The result is published under the step of the ANN negatives, 0 before there are any; training again replaces it.
 
     Args:
         store: holds the run.
@@ -53,11 +53,11 @@ def train_reranker(
     if newest is not None:
         lists.append(MinedNegatives.open(fetch(store, newest, DEFAULT_CACHE)))
     random = RandomNegatives(len(dataset.passages), dataset.qrels("train"))
-    negatives = MixedNegatives([ListedNegatives(mined.queries, mined.negatives, random) for mined in lists])
+    hard = MixedNegatives([ListedNegatives(mined.queries, mined.negatives, random) for mined in lists])
     torch.manual_seed(config.seed)  # for the head, and dropout
     model = CrossEncoder.start(str(fetch(store, start, DEFAULT_CACHE)), max_tokens=max_tokens)
     with Counts() as counts:
-        trainer = RerankerTrainer(model, dataset, negatives, config, device)
+        trainer = RerankerTrainer(model, dataset, random, hard, config, device)
         losses = trainer.run(lambda done, _: counts.show("steps of the reranker", done))
     parents = {"checkpoint": start} | ({"negatives": newest} if newest is not None else {})
     stats = {"training": config.model_dump(mode="json"), "max_tokens": max_tokens, "loss": losses[-1]}

@@ -1,4 +1,4 @@
-"""Training of a cross-encoder on groups of a query, a positive and hard negatives: the BERT reranker baseline."""
+"""Training of a cross-encoder on groups of a query, a positive and negatives: the BERT reranker baseline."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ class RerankerConfig(BatchConfig):
     """How a cross-encoder learns."""
 
     negatives_per_query: PositiveInt = 7
-    """Hard negatives of a group; they compete with the positive for the query."""
+    """Negatives of a group; they compete with the positive for the query."""
     steps: PositiveInt = 1000
+    random_steps: NonNegativeInt = 250
+    """First steps, with random negatives: a head that knows nothing yet learns nothing from hard ones."""
     learning_rate: PositiveFloat = 2e-5
     lr_warmup_steps: NonNegativeInt = 100
     """Steps over which the learning rate rises linearly; it then falls linearly to 0."""
@@ -50,7 +52,8 @@ class RerankerTrainer:
     Args:
         model: is moved to `device`.
         dataset: its texts are tokenised again, as pairs.
-        negatives: gives every group its negatives.
+        random: gives the groups of the first `config.random_steps` steps their negatives.
+        hard: gives those of the others theirs.
         device: where to train.
 
     Raises:
@@ -61,13 +64,14 @@ class RerankerTrainer:
         self,
         model: CrossEncoder,
         dataset: Dataset,
-        negatives: NegativeSource,
+        random: NegativeSource,
+        hard: NegativeSource,
         config: RerankerConfig,
         device: str = "cpu",
     ) -> None:
         self._config = config
         self._queries, self._passages = dataset.queries("train"), dataset.passages
-        self._negatives = negatives
+        self._random, self._hard = random, hard
         self._batches = TrainingBatches(dataset.qrels("train"), config)
         self._device = torch.device(device)
         self._model = prepare_for_training(model, config.dropout, self._device)
@@ -98,7 +102,7 @@ class RerankerTrainer:
     def _step(self, step: int) -> float:
         config = self._config
         self._optimiser.zero_grad(set_to_none=True)
-        batches = self._batches.batch(step, self._negatives)
+        batches = self._batches.batch(step, self._random if step < config.random_steps else self._hard)
         loss = 0.0
         for batch in batches:
             value = listwise_nll(self._scores(batch)) / len(batches)

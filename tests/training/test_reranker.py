@@ -19,6 +19,7 @@ from ance.errors import AnceError
 from ance.evaluation.metrics import measure
 from ance.evaluation.systems import Ranking, rerank
 from ance.model.cross_encoder import CrossEncoder
+from ance.negatives.sampling import Rows
 from ance.negatives.sources import ListedNegatives, RandomNegatives
 from ance.training.reranker import RerankerConfig, RerankerTrainer
 from tests.system.tiny import WORDS, write_encoder
@@ -27,7 +28,7 @@ MARK = "banel"
 """A word that every relevant passage has, and no other: what a tiny model can learn in seconds."""
 TRAIN, DEV, OTHERS = 48, 24, 60
 CONFIG = RerankerConfig(
-    steps=60, batch_size=8, negatives_per_query=7, learning_rate=2e-3, lr_warmup_steps=5, dropout=0.0
+    steps=60, random_steps=15, batch_size=8, negatives_per_query=7, learning_rate=2e-3, lr_warmup_steps=5, dropout=0.0
 )
 
 
@@ -68,7 +69,7 @@ def trainer(encoder: Path, dataset: Dataset, config: RerankerConfig) -> tuple[Cr
     others = np.tile(np.arange(TRAIN + DEV, TRAIN + DEV + OTHERS), (TRAIN, 1))
     random_negatives = RandomNegatives(len(dataset.passages), dataset.qrels("train"))
     negatives = ListedNegatives(np.arange(TRAIN), others, random_negatives)
-    return model, RerankerTrainer(model, dataset, negatives, config)
+    return model, RerankerTrainer(model, dataset, random_negatives, negatives, config)
 
 
 def dev_rr(model: CrossEncoder, dataset: Dataset) -> float:
@@ -90,6 +91,23 @@ def test_training_lowers_the_loss_and_ranks_unseen_queries_better(encoder: Path,
     assert before < 0.5
     assert dev_rr(model, dataset) > 0.9
     assert not model.training
+
+
+def test_it_begins_with_random_negatives(encoder: Path, dataset: Dataset) -> None:
+    drawn: list[str] = []
+
+    class Told(RandomNegatives):
+        name = ""
+
+        def negatives(self, query_rows: Rows, n: int, rng: np.random.Generator) -> Rows:
+            drawn.append(self.name)
+            return super().negatives(query_rows, n, rng)
+
+    easy, hard = (Told(len(dataset.passages), dataset.qrels("train")) for _ in range(2))
+    easy.name, hard.name = "random", "hard"
+    config = CONFIG.model_copy(update={"steps": 5, "random_steps": 2})
+    RerankerTrainer(CrossEncoder.start(str(encoder), max_tokens=24), dataset, easy, hard, config).run()
+    assert drawn == ["random"] * 2 + ["hard"] * 3
 
 
 def test_training_again_with_the_same_seed_gives_the_same_losses(encoder: Path, dataset: Dataset) -> None:
