@@ -7,6 +7,25 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from ance.config import Section
 
 
+class TeacherConfig(Section):
+    """A cross-encoder that scores the negatives of each version, and their queries' positives, as a task of the
+    inferencers. A pair is scored once in a run."""
+
+    cross_encoder: str
+    """Hugging Face id or folder of a cross-encoder with one logit, or `reranker:RUN`, the newest that `ance reranker
+    train` has made for a run of the same store. It is copied into the run when that is created."""
+    depth: PositiveInt | None = None
+    """Negatives of each query that are drawn and scored (None: as many as `negatives.sample`). Of more, denoising has
+    enough to leave."""
+    denoise_margin: NonNegativeFloat | None = None
+    """Drop negatives that score less than this below the query's best positive, or above it, in units of the logit
+    (None: none). They are likely to be relevant and not judged (RocketQA)."""
+    max_tokens: int = Field(default=256, ge=8)
+    """Longest pair in tokens, special tokens included; less where the cross-encoder takes less."""
+    shard_pairs: PositiveInt = 4096
+    """Pairs a scoring task covers. A task should take 30 to 120 seconds, so that a lost worker costs little."""
+
+
 class NegativesConfig(Section):
     """How negatives are mined (paper section 5: top 200 of the index; original code: 20 kept a query)."""
 

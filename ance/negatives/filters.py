@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ance.negatives.sampling import Rows, Scores, is_positive
 
-FILTERS = ("known_positive", "margin", "answer")
+FILTERS = ("known_positive", "margin", "answer", "denoised")
 """Why a candidate is dropped, in the order in which they are asked: for counts."""
 
 HasAnswer = Callable[[int, int], bool]
@@ -49,6 +49,21 @@ def within_margin(scores: Scores, positive: Scores, relative: float = 0.0, absol
     """
     limit = positive - np.maximum(relative * np.abs(positive), absolute)
     return scores > limit[:, None]
+
+
+def judged_relevant(scores: Scores, positive: Scores, margin: float) -> NDArray[np.bool_]:
+    """Candidates that a cross-encoder takes for relevant: bool [Q, k].
+
+    RocketQA (Qu et al., NAACL 2021, section 4.2) removes retrieved passages that a cross-encoder predicts as positives,
+    by one threshold for all queries. Here the threshold is relative to the query's positive, s > s+ - margin, as
+    sentence-transformers' MS MARCO training has it (with a margin of 3): scores of different queries need not compare.
+
+    Args:
+        scores: the cross-encoder's logit of each candidate, float32 [Q, k]; NaN, which is never relevant, for padding.
+        positive: its logit of the best positive of each query, float32 [Q], -inf where there is none.
+        margin: in units of the logit. The odds of positive against candidate are less than e^margin.
+    """
+    return (scores > positive[:, None] - margin) & np.isfinite(positive)[:, None]
 
 
 def holding_answers(rows: Rows, candidates: Rows, has_answer: HasAnswer) -> NDArray[np.bool_]:

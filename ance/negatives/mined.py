@@ -13,6 +13,7 @@ from ance.data.qrels import Qrels
 from ance.negatives.config import NegativesConfig
 from ance.negatives.filters import HasAnswer, holding_answers, positive_scores, within_margin
 from ance.negatives.mixing import Drawn, Pool, mix
+from ance.negatives.pair_scores import PAIRS, PairScores
 from ance.negatives.sampling import (
     Rows,
     is_positive,
@@ -24,6 +25,8 @@ from ance.negatives.sampling import (
 
 ARRAYS = ("queries", "candidates", "negatives", "scores")
 DROPPED = "dropped.json"
+TEACHER = "teacher_"
+"""What the files of a teacher's scores begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class MinedNegatives:
         negatives: rows sampled from the candidates, then from other pools, int64 [Q, n], padded with -1.
         scores: similarity of each sampled negative, float32 [Q, n], -inf where padded or not ranked.
         dropped: filter -> how many ranked passages it dropped, each passage counted by the first that does.
+        teacher: a cross-encoder's scores of the positives and the negatives, if the run has one.
     """
 
     queries: NDArray[np.int64]
@@ -43,12 +47,15 @@ class MinedNegatives:
     negatives: NDArray[np.int64]
     scores: NDArray[np.float32]
     dropped: dict[str, int] = field(default_factory=dict)
+    teacher: PairScores | None = None
 
     def save(self, folder: Path) -> None:
         """Write one .npy file an array, and the counts as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        if self.teacher is not None:
+            self.teacher.save(folder, TEACHER)
         (folder / DROPPED).write_text(json.dumps(self.dropped), encoding="utf-8")
 
     @classmethod
@@ -56,7 +63,11 @@ class MinedNegatives:
         """Memory-map a saved version."""
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         counts = folder / DROPPED  # versions of runs that began before it was written have none
-        return cls(**arrays, dropped=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {})
+        return cls(
+            **arrays,
+            dropped=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {},
+            teacher=PairScores.open(folder, TEACHER) if (folder / f"{TEACHER}{PAIRS}").exists() else None,
+        )
 
 
 def mine(

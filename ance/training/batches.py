@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ance.data.qrels import Qrels
 from ance.errors import AnceError
-from ance.negatives.sampling import Rows, is_positive
+from ance.negatives.pair_scores import PairScores
+from ance.negatives.sampling import Rows, Scores, is_positive
 from ance.negatives.sources import NegativeSource
 from ance.training.config import BatchConfig
 
@@ -29,6 +30,8 @@ class TrainingBatch:
             where a passage is a known positive of the query and not the positive it is trained with. P = B, or the
             size of the whole batch in a part whose passages are shared.
         first_positive: passage `first_positive + i` is the positive of query i: 0 but in such a part.
+        teacher_margins: by how much a teacher scores the positive above each negative, float32 [B, N], NaN where it
+            has scored one of them not; None without a teacher.
     """
 
     query_rows: Rows
@@ -36,6 +39,7 @@ class TrainingBatch:
     negative_rows: Rows
     known_positives: NDArray[np.bool_]
     first_positive: int = 0
+    teacher_margins: Scores | None = None
 
     def part(self, rank: int, size: int, *, shared: bool) -> TrainingBatch:
         """What process `rank` of `size` computes: equally many queries in a row, with their passages.
@@ -60,6 +64,7 @@ class TrainingBatch:
             self.negative_rows[first:last],
             known,
             first if shared else 0,
+            None if self.teacher_margins is None else self.teacher_margins[first:last],
         )
 
 
@@ -89,15 +94,20 @@ class TrainingBatches:
         self._epoch = -1
         self._epoch_rows = self.query_rows
 
-    def batch(self, step: int, negatives: NegativeSource) -> list[TrainingBatch]:
+    def batch(self, step: int, negatives: NegativeSource, teacher: PairScores | None = None) -> list[TrainingBatch]:
         """The micro batches of optimiser step number `step`, one a forward pass.
 
         An epoch ends with its last full batch; the few queries left over differ from epoch to epoch.
+
+        Args:
+            step: from 0.
+            negatives: where the negatives are drawn from.
+            teacher: what a teacher has scored, for their margins.
         """
         rng = np.random.default_rng([self._config.seed, _DRAWS, step])
         first = step * self._config.gradient_accumulation
         return [
-            self._draw(self._queries(number), negatives, rng)
+            self._draw(self._queries(number), negatives, teacher, rng)
             for number in range(first, first + self._config.gradient_accumulation)
         ]
 
@@ -110,13 +120,16 @@ class TrainingBatches:
         size = self._config.batch_size
         return self._epoch_rows[position * size : (position + 1) * size]
 
-    def _draw(self, query_rows: Rows, negatives: NegativeSource, rng: np.random.Generator) -> TrainingBatch:
+    def _draw(
+        self, query_rows: Rows, negatives: NegativeSource, teacher: PairScores | None, rng: np.random.Generator
+    ) -> TrainingBatch:
         trained = self._qrels.padded_positives(query_rows, self._config.min_positive_grade)
         choice = rng.integers(0, np.count_nonzero(trained >= 0, axis=1))
         positive_rows = trained[np.arange(len(query_rows)), choice]
         negative_rows = negatives.negatives(query_rows, self._config.negatives_per_query, rng)
         mask = known_positives(self._qrels.padded_positives(query_rows), positive_rows, negative_rows)
-        return TrainingBatch(query_rows, positive_rows, negative_rows, mask)
+        margins = None if teacher is None else teacher.margins(query_rows, positive_rows, negative_rows)
+        return TrainingBatch(query_rows, positive_rows, negative_rows, mask, teacher_margins=margins)
 
 
 def known_positives(positives: Rows, positive_rows: Rows, negative_rows: Rows) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from ance.config import Section
+from ance.negatives.config import TeacherConfig
 from ance.training.checkpoint_schedule import CheckpointSchedule
 from ance.training.early_stopping import EarlyStoppingConfig
 
@@ -21,7 +22,9 @@ PairLoss = Literal["pairwise", "lambda_rank"]
 """A loss over each query's own positive and negatives."""
 BatchLoss = Literal["in_batch", "hardest_in_batch"]
 """A loss over all passages of the batch."""
-LossKind = Literal[PairLoss, BatchLoss]
+TeacherLoss = Literal["margin_mse"]
+"""A loss over each query's own positive and negatives, and what a cross-encoder thinks of them."""
+LossKind = Literal[PairLoss, BatchLoss, TeacherLoss]
 
 
 class StageConfig(Section):
@@ -42,7 +45,10 @@ class StageConfig(Section):
     """`pairwise` is the paper's NLL over one positive and one negative; `lambda_rank` weights each pair by what
     swapping it would change in the reciprocal rank, for several negatives a query (ADORE's); `in_batch` adds every
     other passage of the batch as a negative, known positives masked; `hardest_in_batch` is the paper's NLL against the
-    one passage of the batch that scores highest (its baseline NCE)."""
+    one passage of the batch that scores highest (its baseline NCE); `margin_mse` learns the margins of `teacher`
+    between a positive and a negative (Margin-MSE)."""
+    teacher: TeacherConfig | None = None
+    """A cross-encoder that scores what is mined, to denoise it or to be learnt from (None: there is none)."""
 
     @property
     def retrieves(self) -> bool:
@@ -53,6 +59,25 @@ class StageConfig(Section):
     def shares_batch(self) -> bool:
         """Whether the loss takes the other passages of the batch as negatives."""
         return self.loss in get_args(BatchLoss)
+
+    @model_validator(mode="after")
+    def _teacher_is_heard(self) -> Self:
+        teacher = self.teacher
+        if self.loss == "margin_mse" and teacher is None:
+            raise ValueError(
+                "loss: margin_mse learns from the scores of a cross-encoder, and there are none:"
+                " set teacher: {cross_encoder: ...}"
+            )
+        if teacher is not None and self.negatives != "ance":
+            raise ValueError(
+                f"teacher scores what is mined from an index of the run, not negatives: {self.negatives}:"
+                " set negatives: ance, or leave teacher out"
+            )
+        if teacher is not None and self.loss != "margin_mse" and teacher.denoise_margin is None:
+            raise ValueError(
+                "teacher: nothing would use its scores: set teacher.denoise_margin or loss: margin_mse, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pairs_have_a_negative(self) -> Self:

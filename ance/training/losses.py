@@ -53,6 +53,33 @@ def lambda_rank(query: Tensor, positive: Tensor, negative: Tensor, scale: float 
     return (weights * F.softplus(scale * (negative_scores - positive_scores))).sum(dim=1).mean()
 
 
+def margin_mse(
+    query: Tensor, positive: Tensor, negative: Tensor, teacher_margins: Tensor, scale: float = 1.0
+) -> Tensor:
+    """Squared difference between this model's margins and a cross-encoder's (Margin-MSE, Hofstätter et al. 2020).
+
+    l(d+, d-) = ((s(q,d+) - s(q,d-)) - (t(q,d+) - t(q,d-)))^2, t the cross-encoder's score: only the margin is learnt,
+    so the two may score in different ranges. Mean over all pairs; a pair that the cross-encoder has not scored adds 0.
+
+    Args:
+        query: float [B, D].
+        positive: float [B, D].
+        negative: float [B, N, D].
+        teacher_margins: t(q,d+) - t(q,d-), float [B, N], NaN where it is not known.
+        scale: factor on the inner products; of unit vectors, a margin can be no larger than twice this.
+
+    Returns:
+        A scalar.
+    """
+    positive_scores = (query * positive).sum(dim=-1, keepdim=True)  # (B, 1)
+    negative_scores = torch.einsum("bd,bnd->bn", query, negative)
+    margins = scale * (positive_scores - negative_scores)
+    known = ~teacher_margins.isnan()
+    # Where nothing is known the target is the margin itself, which gives neither loss nor gradient.
+    targets = torch.where(known, teacher_margins, margins.detach())
+    return F.mse_loss(margins, targets.to(margins.dtype))
+
+
 def in_batch_nll(
     query: Tensor, passages: Tensor, known_positives: Tensor, scale: float = 1.0, first_positive: int = 0
 ) -> Tensor:

@@ -29,7 +29,7 @@ from ance.training.grad_cache import Forward, chunks, forgetting
 from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
-from ance.training.losses import OVER_BATCH, OVER_PAIRS
+from ance.training.losses import OVER_BATCH, OVER_PAIRS, margin_mse
 from ance.training.maxp import nearest, side_by_side
 
 # Padding, in tokens, that a forward pass more must save. It costs a CPU another gradient of the whole embedding
@@ -209,6 +209,11 @@ class TrainingStep:
 
     def _loss(self, batch: TrainingBatch, query: Tensor, passages: Tensor, kind: LossKind) -> Tensor:
         scale = self._config.score_scale
+        if kind == "margin_mse":
+            if batch.teacher_margins is None:
+                raise AnceError("loss margin_mse: these negatives come without the scores of a teacher")
+            margins = torch.from_numpy(batch.teacher_margins).to(self._device)
+            return margin_mse(query, *_own(query, passages, batch), margins, scale)
         if kind in OVER_PAIRS:
             return OVER_PAIRS[kind](query, *_own(query, passages, batch), scale)
         mask = torch.from_numpy(batch.known_positives).to(self._device)

@@ -8,6 +8,7 @@ from ance.data.qrels import Qrels
 from ance.errors import AnceError
 from ance.negatives.config import NegativesConfig
 from ance.negatives.live import LiveNegatives
+from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.negatives.sources import ListedNegatives, MixedNegatives, NoNegatives, RandomNegatives
 from ance.training.batches import TrainingBatch, TrainingBatches
 from ance.training.config import BatchConfig, StageConfig, TrainingConfig
@@ -176,3 +177,18 @@ def test_without_hard_negatives_a_batch_has_its_positives_alone():
     batch = stream().batch(0, NoNegatives())[0]
     assert batch.negative_rows.shape == (5, 0)
     assert batch.known_positives.shape == (5, 5)
+
+
+def test_a_batch_carries_the_teachers_margins_of_its_own_rows_and_so_do_its_parts():
+    pairs = pairs_of(np.arange(QUERIES), np.tile(np.arange(PASSAGES), (QUERIES, 1)))
+    teacher = PairScores(pairs.ravel(), np.random.default_rng(3).standard_normal(pairs.size).astype(np.float32))
+    scores = teacher.scores.reshape(QUERIES, PASSAGES)
+    for batch, without in zip(stream().batch(4, SOURCE, teacher), stream().batch(4, SOURCE), strict=True):
+        positive = scores[batch.query_rows, batch.positive_rows]
+        expected = positive[:, None] - scores[batch.query_rows[:, None], batch.negative_rows]
+        assert_array_equal(batch.teacher_margins, expected)
+        assert without.teacher_margins is None
+        assert_array_equal(batch.negative_rows, without.negative_rows)
+        for rank in range(5):
+            assert_array_equal(batch.part(rank, 5, shared=False).teacher_margins, expected[rank : rank + 1])
+        assert without.part(1, 5, shared=True).teacher_margins is None

@@ -42,6 +42,32 @@ def test_refreshes_that_cannot_be_are_refused(settings: dict[str, object], messa
         training(**settings)
 
 
+TEACHER = {"cross_encoder": "folder", "denoise_margin": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"loss": "margin_mse"}, "and there are none: set teacher"),
+        ({"teacher": TEACHER, "negatives": "bm25"}, "not negatives: bm25: set negatives: ance"),
+        ({"teacher": TEACHER, "negatives": "adore"}, "not negatives: adore: set negatives: ance"),
+        ({"teacher": {"cross_encoder": "folder"}}, "nothing would use its scores"),
+        ({"teacher": {"denoise_margin": 3.0}}, "teacher.cross_encoder\n.*Field required"),
+        ({"teacher": TEACHER | {"denoise_margin": -1}}, "greater than or equal to 0"),
+    ],
+)
+def test_a_teacher_that_nobody_hears_or_that_is_missing_is_refused(stage: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate(ANCE | stage)
+
+
+def test_a_teacher_denoises_for_any_loss_and_may_be_learnt_from() -> None:
+    for loss in ("pairwise", "in_batch", "margin_mse"):
+        assert StageConfig.model_validate(ANCE | {"loss": loss, "teacher": TEACHER}).teacher is not None
+    alone = ANCE | {"loss": "margin_mse", "teacher": {"cross_encoder": "reranker:other"}}
+    assert StageConfig.model_validate(alone).teacher is not None
+
+
 def test_by_default_each_newer_checkpoint_from_the_end_of_the_warm_up_on_may_be_encoded_with() -> None:
     config = training()
     assert [config.next_refresh_step(published) for published in (-1, 5, 20, 25)] == [20, 20, 21, 26]

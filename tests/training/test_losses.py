@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, listwise_nll, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, listwise_nll, margin_mse, pairwise_nll
 
 BATCH, NEGATIVES, DIM, SCALE = 3, 2, 4, 1.7
 
@@ -134,3 +134,37 @@ def test_listwise_nll_is_the_softmax_of_the_first_of_each_group():
     scores = vectors(BATCH, 1 + NEGATIVES, seed=4)
     expected = torch.stack([-torch.log(row[0].exp() / row.exp().sum()) for row in scores]).mean()
     torch.testing.assert_close(listwise_nll(scores), expected)
+
+
+@pytest.fixture
+def teacher_margins() -> Tensor:
+    margins = vectors(BATCH, NEGATIVES, seed=5).detach() * 4
+    margins[1, 0] = torch.nan
+    return margins
+
+
+def test_margin_mse_is_the_mean_squared_difference_of_the_two_margins(query, positive, negative, teacher_margins):
+    expected = []
+    for q, d_plus, minus, margins in zip(query, positive, negative, teacher_margins, strict=True):
+        for d_minus, teacher in zip(minus, margins, strict=True):
+            margin = SCALE * (q @ d_plus) - SCALE * (q @ d_minus)
+            expected.append(torch.zeros_like(margin) if teacher.isnan() else (margin - teacher) ** 2)
+    loss = margin_mse(query, positive, negative, teacher_margins, SCALE)
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
+
+
+def test_margin_mse_has_the_gradient_of_finite_differences(query, positive, negative, teacher_margins):
+    assert torch.autograd.gradcheck(lambda *v: margin_mse(*v, teacher_margins, SCALE), (query, positive, negative))
+
+
+def test_a_pair_that_the_teacher_has_not_scored_teaches_nothing(query, positive, negative, teacher_margins):
+    margin_mse(query, positive, negative, teacher_margins, SCALE).backward()
+    assert torch.equal(negative.grad[1, 0], torch.zeros(DIM, dtype=torch.float64))
+    assert (negative.grad.abs().sum(dim=2) > 0).sum() == BATCH * NEGATIVES - 1
+
+
+def test_the_loss_is_0_where_the_margins_are_the_same():
+    margins = torch.tensor([[3.0]], dtype=torch.float32)
+    one = torch.ones(1, 2)
+    loss = margin_mse(one, one, -0.5 * one[None], margins)  # the margin is (1 + 1) - (-0.5 - 0.5) = 3
+    assert loss.dtype == torch.float32 and loss.item() == 0

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from ance.errors import AnceError
 from ance.model.batching import collate
 from ance.model.layer_groups import layer_groups
+from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.negatives.sources import NoNegatives
 from ance.training.config import LossKind
 from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, pairwise_nll
 from ance.training.optimisers import build_optimiser
 from ance.training.step import NonFiniteLoss, TrainingStep
+from tests.training.conftest import PASSAGES, QUERIES
 
 
 @pytest.fixture
@@ -153,3 +156,14 @@ def test_a_batch_can_do_without_hard_negatives(trained, stream, kind):
     result = trained().run(0, stream.batch(0, NoNegatives()), loss=kind, learning_rate=1e-3)
     assert 0 < result.loss < 10
     assert result.gradient_norms["global"] > 0
+
+
+def test_a_step_learns_the_teachers_margins(trained, stream, negatives):
+    pairs = pairs_of(np.arange(QUERIES), np.tile(np.arange(PASSAGES), (QUERIES, 1))).ravel()
+    teacher = PairScores(pairs, np.random.default_rng(3).standard_normal(len(pairs)).astype(np.float32))
+    step = trained(optimizer="adamw", score_scale=0.1)
+    batches = stream.batch(0, negatives, teacher)
+    losses = [step.run(n, batches, loss="margin_mse", learning_rate=3e-3).loss for n in range(40)]
+    assert losses[-1] < 0.3 * losses[0]
+    with pytest.raises(AnceError, match="come without the scores of a teacher"):
+        step.run(40, stream.batch(0, negatives), loss="margin_mse", learning_rate=3e-3)
