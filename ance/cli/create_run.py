@@ -9,6 +9,7 @@ from ance.runtime.contracts import RunConfig
 from ance.runtime.layout import RunLayout, manifest_of
 from ance.runtime.run import read_config
 from ance.runtime.store import Store
+from ance.runtime.teacher import provide_teacher
 
 
 def create_run(store: Store, text: str, source: str) -> RunConfig:
@@ -21,13 +22,16 @@ def create_run(store: Store, text: str, source: str) -> RunConfig:
         source: where it came from, for errors.
 
     Raises:
-        AnceError: the configuration is not valid, its data set is not in the store, or a run of the same name
-            has another configuration.
+        AnceError: the configuration is not valid, its data set is not in the store, the cross-encoder that it names
+            cannot be its teacher, or a run of the same name has another configuration.
     """
     text, config = resolve(text, source)
     store.check_writable()
     layout = RunLayout(config.run)
     require_dataset(store, config, source)
+    if not store.exists(layout.run_yaml) and config.training.ance.teacher is not None:
+        # Before the configuration, which the services wait for.
+        provide_teacher(store, layout, config.training.ance.teacher)
     if not store.write_new(layout.run_yaml, text.encode()):
         existing = read_config(store, layout)
         if existing.sha256 != config.sha256:

@@ -21,8 +21,12 @@ from ance.errors import AnceError
 WEIGHTS = "model.safetensors"
 
 
-def resolve(name_or_path: str) -> Path:
+def resolve(name_or_path: str, key: str = "model.name_or_path") -> Path:
     """The folder of a model: `name_or_path` itself, or the Hugging Face cache's copy of the model of that name.
+
+    Args:
+        name_or_path: a Hugging Face id or a folder.
+        key: the setting that it comes from, for errors.
 
     Raises:
         AnceError: neither a folder nor a model that the cache holds or the hub gives.
@@ -41,7 +45,7 @@ def resolve(name_or_path: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise AnceError(
             f"model '{name_or_path}': no such folder, and not a Hugging Face model that is cached or reachable "
-            "from here: correct model.name_or_path"
+            f"from here: correct {key}"
         ) from error
 
 

@@ -128,7 +128,13 @@ class CrossEncoder(nn.Module):
         Raises:
             EncodingStopped: `should_stop` said so.
         """
-        pairs = self.tokenizer.encode([(query_text, passage) for passage in passage_texts])
+        return self.score_pairs([(query_text, passage) for passage in passage_texts], should_stop)
+
+    def score_pairs(
+        self, texts: Sequence[tuple[str, str]], should_stop: Callable[[], bool] | None = None
+    ) -> NDArray[np.float32]:
+        """How relevant the passage of each pair (query, passage) is to its query. See `score`."""
+        pairs = self.tokenizer.encode(texts)
         scores = np.empty(len(pairs), np.float32)
         device = next(self.parameters()).device
         for rows in token_budget_batches(np.array([len(pair.ids) for pair in pairs], np.int64), self._token_budget):

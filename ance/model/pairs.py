@@ -61,11 +61,30 @@ class PairTokenizer:
         if not tokenizer.is_fast:
             raise AnceError(f"{folder}: needs a fast tokenizer (tokenizer.json), found a slow one only")
         self.max_tokens = max_tokens
+        self._folder = folder
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_padding()
         self._backend.enable_truncation(max_tokens, strategy="longest_first")
         self._pad_id = tokenizer.pad_token_id or 0
         self._segments = "token_type_ids" in tokenizer.model_input_names
+
+    def require_fit(self, embeddings: int) -> None:
+        """Refuse a tokenizer that is none of a cross-encoder with so many token embeddings.
+
+        Raises:
+            AnceError: it has more tokens, or runs the two texts of a pair together.
+        """
+        tokens = self._backend.get_vocab_size(with_added_tokens=True)
+        if tokens > embeddings:
+            raise AnceError(
+                f"{self._folder}: its tokenizer has {tokens} tokens, but its model only {embeddings}:"
+                " they are not of the same cross-encoder"
+            )
+        if not self._backend.num_special_tokens_to_add(is_pair=True):
+            raise AnceError(
+                f"{self._folder}: its tokenizer puts nothing between the two texts of a pair, such as [SEP]:"
+                " it is none of a cross-encoder"
+            )
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[Pair]:
         """The tokens of each pair, cut to `max_tokens`."""

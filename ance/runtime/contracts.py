@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -84,6 +84,17 @@ class RunConfig(Section):
                 raise ValueError("negatives: adore takes one vector a passage: set model.max_chunks: 1")
         return self
 
+    @model_validator(mode="after")
+    def _teacher_has_enough(self) -> Self:
+        teacher, negatives = self.training.ance.teacher, self.negatives
+        depth = None if teacher is None else teacher.depth
+        if depth is not None and not negatives.sample <= depth <= negatives.candidates:
+            raise ValueError(
+                f"training.ance.teacher.depth ({depth}) must be at least negatives.sample ({negatives.sample})"
+                f" and at most negatives.candidates ({negatives.candidates})"
+            )
+        return self
+
     @classmethod
     def parse(cls, text: str, source: str) -> RunConfig:
         """Read a configuration from YAML. `source` names the text in errors.
@@ -132,6 +143,8 @@ class Kind(StrEnum):
     INDEX = "index"
     NEGATIVES = "negatives"
     RERANKER = "reranker"
+    SCORES = "scores"
+    """Of pairs, by the run's teacher: all that it has scored so far."""
 
 
 class Part(StrEnum):
@@ -224,6 +237,40 @@ class EncodeTask(Contract):
     def id(self) -> str:
         """The same for the same work, so that it is enqueued and done once."""
         return f"{self.run_id}/{self.step}/{self.part}/{self.shard}"
+
+
+class ScoreTask(Contract):
+    """Score pairs of a training query and a passage with the run's teacher, for the negatives of one checkpoint."""
+
+    kind: Literal["score"] = "score"
+    run_id: str
+    step: NonNegativeInt
+    shard: NonNegativeInt
+    pairs_uri: str
+    """The pairs, .npy as `ance.negatives.pair_scores` has them."""
+    pairs_sha256: str = Field(pattern=SHA256)
+    pairs: PositiveInt
+    """How many."""
+    teacher_uri: str
+    teacher_sha256: str = Field(pattern=SHA256)
+    output_uri: str
+    """float32 .npy, one score a pair."""
+    traceparent: str = ""
+    """Of the refresh that it is part of."""
+
+    @property
+    def part(self) -> Literal["pairs"]:
+        """Stands where an encode task has its part."""
+        return "pairs"
+
+    @property
+    def id(self) -> str:
+        """The same for the same pairs of the same step."""
+        return f"{self.run_id}/{self.step}/{self.part}/{self.shard}-{self.pairs_sha256[:16]}"
+
+
+Task = EncodeTask | ScoreTask
+"""What an inferencer does."""
 
 
 @dataclass(frozen=True, slots=True)

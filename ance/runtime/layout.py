@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 TRAINER_STATE = "trainer_state"
 """Folder of a checkpoint that only the trainer reads: the optimiser is twice as large as the weights."""
 
-Pointer = Literal["checkpoint", "refresh", "negatives", "index", "reranker", "pin", "best"]
+Pointer = Literal["checkpoint", "refresh", "negatives", "index", "reranker", "scores", "pin", "best"]
 """What has a `latest` pointer. `refresh` names the checkpoint that the pass under way encodes with, `pin` the index
 that a rollback holds the search replicas at, `best` the index that is best on the dev split so far."""
 
@@ -24,6 +24,7 @@ _FOLDERS = {
     Kind.INDEX: "indexes",
     Kind.NEGATIVES: "negatives",
     Kind.RERANKER: "reranker",
+    Kind.SCORES: "scores",
 }
 
 
@@ -94,6 +95,19 @@ class RunLayout:
     def reranker(self, step: int) -> str:
         """Folder of a cross-encoder; `step` is that of the negatives it was trained on."""
         return self.version(Kind.RERANKER, step)
+
+    @property
+    def teacher(self) -> str:
+        """Folder of the cross-encoder that scores the run's negatives."""
+        return f"{self.root}/teacher"
+
+    def scores(self, step: int) -> str:
+        """Folder of all that the teacher has scored, up to the negatives of a step."""
+        return self.version(Kind.SCORES, step)
+
+    def score_parts(self, step: int) -> str:
+        """Folder of what scoring tasks are about, and of what came of them."""
+        return f"{self.scores(step)}/parts"
 
     @property
     def bm25_negatives(self) -> str:

@@ -1,4 +1,4 @@
-"""The work queue of a run: encode tasks on two Redis streams, delivered at least once under leases.
+"""The work queue of a run: tasks on two Redis streams, delivered at least once under leases.
 
 Redis is disposable. What is finished is decided by the store; the coordinator enqueues whatever the store and
 `outstanding()` both lack, and a queue that was flushed is whole again.
@@ -15,7 +15,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from ance.runtime.contracts import EncodeTask, Part
+from ance.runtime.contracts import Task
 from ance.runtime.dead_letters import DeadLetters
 from ance.runtime.outage import OutageLog
 from ance.runtime.queue_entries import Delivery, UnreadableEntryError, add_tasks, read_task
@@ -55,7 +55,7 @@ class Completion:
     """Of the record: pass the last one to `completions` to get those after it."""
     task_id: str
     step: int
-    part: Part
+    part: str
     shard: int
     worker: str
     result: dict[str, str]
@@ -91,7 +91,7 @@ class TaskQueue:
         self._reader = QueueReader(client, self.keys, worker, lease_seconds)
         self._outage = OutageLog(f"worker {worker}")
 
-    def enqueue(self, tasks: Sequence[EncodeTask]) -> list[str]:
+    def enqueue(self, tasks: Sequence[Task]) -> list[str]:
         """Add the tasks that are neither outstanding nor dead. Returns the ids of those added."""
         return add_tasks(self._client, self.keys, tasks)
 
@@ -216,4 +216,4 @@ def _completion(record_id: str, fields: dict[str, str]) -> Completion:
     own = ("id", "step", "part", "shard", "worker")
     task_id, step, part, shard, worker = (fields[name] for name in own)
     result = {name: value for name, value in fields.items() if name not in own}
-    return Completion(record_id, task_id, int(step), Part(part), int(shard), worker, result)
+    return Completion(record_id, task_id, int(step), part, int(shard), worker, result)

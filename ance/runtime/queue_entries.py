@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from redis import Redis
 
-from ance.runtime.contracts import EncodeTask, describe
+from ance.runtime.contracts import Contract, EncodeTask, ScoreTask, Task, describe
 from ance.runtime.queue_keys import QueueKeys
 from ance.runtime.queue_scripts import ENQUEUE
 
 VERSION = "1"
 TASKS_A_CALL = 500
 """Tasks added in one script call, so that Redis is never busy with it for long."""
+
+
+class _Kind(Contract):
+    """What a task of any kind says of itself. Encode tasks say nothing."""
+
+    kind: str = "encode"
+
+
+KINDS: dict[str, type[EncodeTask] | type[ScoreTask]] = {"encode": EncodeTask, "score": ScoreTask}
 
 
 class UnreadableEntryError(Exception):
@@ -39,7 +48,7 @@ class Delivery:
         return self.fields.get("id", self.entry_id)
 
 
-def read_task(fields: Mapping[str, str]) -> EncodeTask:
+def read_task(fields: Mapping[str, str]) -> Task:
     """The task of an entry.
 
     Raises:
@@ -47,13 +56,17 @@ def read_task(fields: Mapping[str, str]) -> EncodeTask:
     """
     if fields.get("v") != VERSION:
         raise UnreadableEntryError(f"entry version {fields.get('v')!r}, this worker reads {VERSION!r}")
+    text = fields.get("task", "")
     try:
-        return EncodeTask.model_validate_json(fields.get("task", ""))
+        kind = _Kind.model_validate_json(text).kind
+        if kind not in KINDS:
+            raise UnreadableEntryError(f"a task of kind {kind!r}, this worker does: {', '.join(KINDS)}")
+        return KINDS[kind].model_validate_json(text)
     except ValidationError as error:
         raise UnreadableEntryError(describe(error)) from error
 
 
-def add_tasks(client: Redis, keys: QueueKeys, tasks: Sequence[EncodeTask], *, revive: bool = False) -> list[str]:
+def add_tasks(client: Redis, keys: QueueKeys, tasks: Sequence[Task], *, revive: bool = False) -> list[str]:
     """Add the tasks that are not outstanding yet, in order, even while others do the same.
 
     Args:

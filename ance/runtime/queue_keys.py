@@ -25,7 +25,7 @@ class QueueKeys:
 
     @property
     def queries(self) -> str:
-        """Stream of query shards, which go first: mining needs them."""
+        """Stream of query shards and of pairs to score, which go first: negatives wait for them."""
         return self._key("encode:queries")
 
     @property
@@ -63,9 +63,9 @@ class QueueKeys:
         """String: the step whose pass is under way; tasks of other steps are cancelled."""
         return self._key("step")
 
-    def stream_of(self, part: Part) -> str:
+    def stream_of(self, part: str) -> str:
         """The stream that carries the tasks of a part."""
-        return self.passages if part is Part.PASSAGES else self.queries
+        return self.passages if part == Part.PASSAGES else self.queries
 
     def _key(self, name: str) -> str:
         return f"ance:{{{self.run_id}}}:{name}"

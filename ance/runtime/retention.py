@@ -23,7 +23,7 @@ from ance.runtime.store import Store
 
 logger = logging.getLogger(__name__)
 
-KINDS = (Kind.CHECKPOINT, Kind.EMBEDDINGS, Kind.INDEX, Kind.NEGATIVES, Kind.RERANKER)
+KINDS = (Kind.CHECKPOINT, Kind.EMBEDDINGS, Kind.INDEX, Kind.NEGATIVES, Kind.RERANKER, Kind.SCORES)
 """What a run has versions of."""
 GRACE_SECONDS = 60.0
 """Shortest time between tombstone and deletion, for readers that hold nothing. Those that do are waited for."""

@@ -1,4 +1,4 @@
-"""The lease of one encode task: kept by a heartbeat, and settled once."""
+"""The lease of one task: kept by a heartbeat, and settled once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 from redis.commands.core import Script
 
-from ance.runtime.contracts import EncodeTask
+from ance.runtime.contracts import Task
 from ance.runtime.dead_letters import DeadLetters
 from ance.runtime.heartbeat import Heartbeat
 from ance.runtime.queue_entries import Delivery
@@ -33,7 +33,7 @@ class TaskLease:
     finds the output in the store.
 
     Attributes:
-        task: what to encode.
+        task: what to encode or to score.
         attempt: 1 at the first delivery; hand-backs do not count.
         lost: set when the task has gone to another: stop, and do not settle it.
         cancelled: set when the task's step was superseded: stop, and `discard` it.
@@ -45,7 +45,7 @@ class TaskLease:
         keys: QueueKeys,
         dead_letters: DeadLetters,
         delivery: Delivery,
-        task: EncodeTask,
+        task: Task,
         *,
         worker: str,
         lease_seconds: float,
@@ -99,7 +99,7 @@ class TaskLease:
             **result,
             "id": self.task.id,
             "step": str(self.task.step),
-            "part": self.task.part.value,
+            "part": str(self.task.part),
             "shard": str(self.task.shard),
             "worker": self._worker,
         }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance.errors import AnceError
-from ance.runtime.contracts import EncodeTask
+from ance.runtime.contracts import EncodeTask, Task
 from ance.runtime.health import Health
 from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
@@ -27,6 +27,7 @@ from services.indexer.shards import FinishedShard, Shards
 log = get_logger(__name__)
 
 T = TypeVar("T")
+Work = TypeVar("Work", bound=Task)
 
 FIRST = "0-0"
 """Completion records are read from here on; those of tasks that are not missing mean nothing."""
@@ -78,11 +79,11 @@ class Collector:
         """
         return self._each(tasks, self._shards.read)
 
-    def oversee(self, tasks: list[EncodeTask]) -> Iterator[EncodeTask]:
-        """As `collect`, without reading what has been stored: others do."""
+    def oversee(self, tasks: list[Work]) -> Iterator[Work]:
+        """As `collect`, of tasks of any kind, without reading what has been stored: others do."""
         return self._each(tasks, lambda task: task if self._shards.has(task) else None)
 
-    def _each(self, tasks: list[EncodeTask], take: Callable[[EncodeTask], T | None]) -> Iterator[T]:
+    def _each(self, tasks: list[Work], take: Callable[[Work], T | None]) -> Iterator[T]:
         """What `take` makes of the shard of each task, once it is there; None of one that is not."""
         missing = {task.id: task for task in tasks}
         retries: Counter[str] = Counter()
@@ -137,7 +138,7 @@ class Collector:
         if self._lease.lost.is_set():
             raise PassInterrupted("the lease is lost")
 
-    def _reconcile(self, missing: dict[str, EncodeTask], retries: Counter[str]) -> list[EncodeTask]:
+    def _reconcile(self, missing: dict[str, Work], retries: Counter[str]) -> list[Work]:
         """The missing tasks whose vectors are there; the others are enqueued, unless they are in the queue.
 
         One listing of a version instead of a question a shard. Where it lags behind, the shard is enqueued once more,
@@ -151,7 +152,7 @@ class Collector:
         self._revive_dead(unfinished, retries)
         return finished
 
-    def _revive_dead(self, unfinished: dict[str, EncodeTask], retries: Counter[str]) -> None:
+    def _revive_dead(self, unfinished: dict[str, Work], retries: Counter[str]) -> None:
         """Give dead tasks another chance, or give up the pass."""
         for letter in self._queue.dead_letters:
             if letter.task_id not in unfinished:
@@ -166,7 +167,7 @@ class Collector:
             retries[letter.task_id] += 1
 
     @staticmethod
-    def _reported(records: list[Completion], missing: dict[str, EncodeTask]) -> list[EncodeTask]:
+    def _reported(records: list[Completion], missing: dict[str, Work]) -> list[Work]:
         """Missing tasks that are reported done, each once."""
         reported = {record.task_id: missing[record.task_id] for record in records if record.task_id in missing}
         return list(reported.values())

@@ -3,14 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from ance.runtime.contracts import EncodeTask, Part
+from ance.runtime.contracts import Part, ScoreTask, Task
 from ance.runtime.kubernetes.scaling import Workload
 from ance.runtime.queue import Completion
 
 MEASURED = 64
-"""The rate is that of so many shards, the newest ones."""
+"""The rate is that of so many tasks, the newest ones."""
 
 
 class PassProgress:
@@ -19,17 +19,23 @@ class PassProgress:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changing = threading.Lock()
-        self._remaining: dict[str, int] = {}  # rows of the passage shards that are missing
-        self._measured: deque[tuple[int, float]] = deque(maxlen=MEASURED)  # rows, seconds
+        self._remaining: dict[str, int] = {}  # work in the tasks that are missing, of one kind at a time
+        self._measured: dict[str, deque[tuple[int, float]]] = {}  # kind -> work, seconds
+        self._kind = ""
         self._began_at = 0.0
         self._busy = 0
         self._ended = False
 
-    def begin(self, tasks: Iterable[EncodeTask]) -> None:
-        """A pass begins, or goes on under this leader: the time it should take is counted from now."""
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """A pass begins, or goes on under this leader: the time it should take is counted from now.
+
+        So it is when the passages are encoded and pairs are to be scored.
+        """
         with self._changing:
             self._began_at = self._clock()
-            self._remaining = {task.id: task.stop - task.start for task in tasks if task.part is Part.PASSAGES}
+            self._kind = "pairs" if any(isinstance(task, ScoreTask) for task in tasks) else "passages"
+            self._measured.setdefault(self._kind, deque(maxlen=MEASURED))
+            self._remaining = {task.id: _work(task) for task in tasks if _work(task)}
 
     def report(self, records: Iterable[Completion]) -> None:
         """Completions as workers report them. One that only found its vectors in the store tells nothing of speed."""
@@ -37,10 +43,10 @@ class PassProgress:
             for record in records:
                 seconds = float(record.result.get("seconds", 0.0))
                 if record.task_id in self._remaining and seconds > 0:
-                    self._measured.append((self._remaining[record.task_id], seconds))
+                    self._measured[self._kind].append((self._remaining[record.task_id], seconds))
 
-    def finished(self, task: EncodeTask) -> None:
-        """The shard's vectors are there."""
+    def finished(self, task: Task) -> None:
+        """What comes of the task is there."""
         with self._changing:
             self._remaining.pop(task.id, None)
 
@@ -53,13 +59,21 @@ class PassProgress:
         self._ended = True
 
     def workload(self) -> Workload:
-        """What there is to do now. The rate is passages a second of one worker, over the newest shards."""
+        """What there is to do now. The rate is passages, or pairs, a second of one worker, over the newest tasks."""
         with self._changing:
-            seconds = sum(seconds for _, seconds in self._measured)
+            measured = self._measured.get(self._kind, ())
+            seconds = sum(seconds for _, seconds in measured)
             return Workload(
                 remaining=sum(self._remaining.values()),
-                rate=sum(rows for rows, _ in self._measured) / seconds if seconds else None,
+                rate=sum(work for work, _ in measured) / seconds if seconds else None,
                 elapsed_seconds=self._clock() - self._began_at,
                 busy=self._busy if self._remaining else 0,
                 ended=self._ended,
             )
+
+
+def _work(task: Task) -> int:
+    """Pairs to score, or passages to encode. Queries are too few to count."""
+    if isinstance(task, ScoreTask):
+        return task.pairs
+    return task.stop - task.start if task.part is Part.PASSAGES else 0

@@ -14,6 +14,7 @@ from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
 from ance.evaluation.metrics import measure
 from ance.negatives.filters import HasAnswer
+from ance.negatives.judging import to_draw
 from ance.negatives.mined import MinedNegatives, mine
 from ance.negatives.mixing import Pool
 from ance.runtime.artifacts import (
@@ -31,6 +32,7 @@ from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.store import Store
 from services.indexer.mined import Mined
+from services.indexer.scoring import Scoring
 
 log = get_logger(__name__)
 
@@ -63,16 +65,27 @@ class Publisher:
         found = {"previous": self._previous(), "bm25": self._bm25()}
         return {reference: negatives for reference, negatives in found.items() if negatives is not None}
 
-    def negatives(self, mined: Mined, previous: MinedNegatives | None = None) -> MinedNegatives:
-        """Mine and publish the negatives; `previous` gives momentum negatives, if there are to be any."""
+    def negatives(
+        self, mined: Mined, previous: MinedNegatives | None = None, scoring: Scoring | None = None
+    ) -> MinedNegatives:
+        """Mine and publish the negatives.
+
+        Args:
+            mined: what was mined.
+            previous: gives momentum negatives, if there are to be any.
+            scoring: has a teacher judge them before they are published, and publishes its scores with them.
+        """
+        config = self.config.negatives
         negatives = mine(
             *mined.ranking(Part.TRAIN_QUERIES),
             self.dataset.qrels("train"),
-            self.config.negatives,
+            config if scoring is None else to_draw(config, scoring.teacher),
             self.checkpoint.step,
             pools=self._pools(mined, previous),
             has_answer=self._has_answer(),
         )
+        if scoring is not None:
+            negatives = scoring.judge(negatives)
         with self._staging() as folder:
             negatives.save(folder)
             stats: dict[str, Any] = {"checkpoint_created_at": self.checkpoint.created_at}

@@ -31,6 +31,7 @@ from services.indexer.plan import plan
 from services.indexer.publish import Publisher
 from services.indexer.range_miner import RangeMiner
 from services.indexer.ranges import RangeStore, in_turn, tasks_by_range
+from services.indexer.scoring import Scoring
 
 log = get_logger(__name__)
 
@@ -89,11 +90,11 @@ class Refresh:
             publisher = Publisher(self.store, self.config, self.layout, self.dataset, checkpoint, lease, self.cache)
             earlier = publisher.earlier()
             # Negatives first: the trainer waits for them, everything after them is off its path.
-            negatives = None
+            negatives, scoring = None, self._scoring(checkpoint, lease)
             if rows[Part.TRAIN_QUERIES]:
                 self.collector.require_leadership()
                 with self._publishing(Kind.NEGATIVES), span("mine"):
-                    negatives = publisher.negatives(mined, earlier.get("previous"))
+                    negatives = publisher.negatives(mined, earlier.get("previous"), scoring)
             negatives_seconds = time.perf_counter() - collected
             with span("evaluate"):
                 overlaps = compare(negatives, earlier) if negatives is not None else {}
@@ -115,6 +116,8 @@ class Refresh:
                 "recall_probe": mined.recall_probe(),
                 "dev": dev,
             }
+            if scoring is not None:
+                record["score_seconds"] = round(scoring.seconds, 3)
             self.collector.require_leadership()
             with self._publishing(Kind.EMBEDDINGS):
                 publisher.embeddings(entries)
@@ -125,7 +128,8 @@ class Refresh:
             phases = {
                 "encode": collected - started - merge_seconds,
                 "merge": merge_seconds,
-                "negatives": negatives_seconds,
+                "negatives": negatives_seconds - (0 if scoring is None else scoring.seconds),
+                "score": 0 if scoring is None else scoring.seconds,
                 "evaluate": evaluated - collected - negatives_seconds,
                 "publish": time.perf_counter() - evaluated,
             }
@@ -164,6 +168,24 @@ class Refresh:
             time.sleep(RANGE_SECONDS)
         merged = MergedRanges(ranges, rows)
         return Collected(merged, merged.shards, merged.seconds)
+
+    def _scoring(self, checkpoint: ArtifactRef, lease: RunLease) -> Scoring | None:
+        """What has negatives judged; None where the run has no teacher."""
+        teacher = self.config.training.ance.teacher
+        if teacher is None:
+            return None
+        return Scoring(
+            self.store,
+            self.config,
+            teacher,
+            self.layout,
+            self.dataset.qrels("train"),
+            checkpoint,
+            lease,
+            self.collector,
+            self.metrics,
+            self.cache,
+        )
 
     @contextmanager
     def _publishing(self, kind: Kind) -> Iterator[None]:

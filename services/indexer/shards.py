@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ance.errors import AnceError
-from ance.runtime.contracts import EncodeTask, FileEntry
+from ance.runtime.contracts import EncodeTask, FileEntry, Task
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
 
@@ -39,12 +39,12 @@ class Shards:
     owners: Callable[[EncodeTask], NDArray[np.int64]]
     """The row that each vector of a task is of."""
 
-    def listed(self, tasks: Iterable[EncodeTask]) -> set[str]:
+    def listed(self, tasks: Iterable[Task]) -> set[str]:
         """URIs of the shards that a listing shows: one question a version instead of one a shard. It may lag behind."""
         folders = {task.output_uri.rsplit("/", 2)[0] for task in tasks}
         return {key for folder in folders for key in self.store.list(folder)}
 
-    def has(self, task: EncodeTask) -> bool:
+    def has(self, task: Task) -> bool:
         """Whether the shard is there."""
         return self.store.exists(task.output_uri)
 

@@ -1,8 +1,9 @@
-"""The loop of an inferencer: take a task under a lease, encode its rows, store the vectors, report."""
+"""The loop of an inferencer: take a task under a lease, encode its rows or score its pairs, store that, report."""
 
 import hashlib
 import io
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ance.data.ragged import Ragged
 from ance.errors import AnceError
 from ance.model.chunks import Chunking
 from ance.model.encoding import EncodingStopped
-from ance.runtime.contracts import EncodeTask, Part, RunConfig
+from ance.runtime.contracts import EncodeTask, Part, RunConfig, ScoreTask, Task
 from ance.runtime.health import Health
 from ance.runtime.kubernetes.deletion_cost import TellBusy, untold
 from ance.runtime.logs import get_logger
@@ -22,6 +23,7 @@ from ance.runtime.store import Store
 from ance.runtime.task_lease import TaskLease
 from ance.runtime.tracing import Span, current_span, span
 from services.inferencer.encoders import Encoders
+from services.inferencer.scoring import PairScorer
 
 log = get_logger(__name__)
 
@@ -30,7 +32,7 @@ BLOCK_SECONDS = 1.0
 
 
 class Inferencer:
-    """Encodes tasks of one run until told to stop."""
+    """Does the tasks of one run until told to stop."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Inferencer:
         store: Store,
         queue: TaskQueue,
         encoders: Encoders,
+        scorer: PairScorer,
         metrics: InferencerMetrics,
         shutdown: Shutdown,
         *,
@@ -50,6 +53,7 @@ class Inferencer:
         self._store = store
         self._queue = queue
         self._encoders = encoders
+        self._scorer = scorer
         self._metrics = metrics
         self._shutdown = shutdown
         self._health = health or Health()
@@ -64,7 +68,7 @@ class Inferencer:
             lease = self._queue.take(BLOCK_SECONDS)
             self._tell_busy(lease is not None)
             if lease is not None:
-                with encoding_span(lease):
+                with task_span(lease):
                     self._handle(lease)
         self._queue.leave()
 
@@ -76,7 +80,7 @@ class Inferencer:
             self._metrics.redelivered.inc()
         try:
             with lease:
-                result = self._stored(task) or self._encode(task, lease)
+                result = self._stored(task) or self._do(task, lease)
                 lease.done(result)
             outcome = "done"
         except EncodingStopped:
@@ -105,31 +109,44 @@ class Inferencer:
             lease.hand_back()
         return "handed_back"
 
-    def _encode(self, task: EncodeTask, lease: TaskLease) -> dict[str, str]:
-        """Encode and store the rows of a task. Stops between batches: on shutdown, a lost lease, a cancelled task."""
+    def _do(self, task: Task, lease: TaskLease) -> dict[str, str]:
+        """Do a task and store what comes of it. Stops between batches: on shutdown, a lost lease, a cancelled task."""
         started = time.perf_counter()
+        should_stop = self._health.beating(lambda: self._shutdown.requested or lease.interrupted)
+        match task:
+            case EncodeTask():
+                data = npy_bytes(self._encode(task, should_stop))
+            case ScoreTask():
+                with self._health.long_work():
+                    self._scorer.load(task)
+                data = npy_bytes(self._scorer.score(task, should_stop))
+        if not self._store.write_new(task.output_uri, data):
+            # A worker that lost its lease still finished: its output stands, whoever reads it has one version.
+            data = self._store.read(task.output_uri)
+        match task:
+            case EncodeTask():
+                self._metrics.rows_encoded.labels(part=task.part).inc(task.stop - task.start)
+            case ScoreTask():
+                self._metrics.pairs_scored.inc(task.pairs)
+        return describe(data, seconds=time.perf_counter() - started)
+
+    def _encode(self, task: EncodeTask, should_stop: Callable[[], bool]) -> np.ndarray:
         tokens, max_tokens = self._tokens(task)
         with self._health.long_work():
             encoder = self._encoders.get(task.checkpoint_uri, task.checkpoint_sha256)
         if task.part is not Part.PASSAGES:
             encoder = encoder.queries
-        vectors = encoder.encode_rows(
+        return encoder.encode_rows(
             tokens,
             0,
             len(tokens),
             max_tokens,
-            should_stop=self._health.beating(lambda: self._shutdown.requested or lease.interrupted),
+            should_stop=should_stop,
             on_batch=self._count_batch,
             on_out_of_memory=self._metrics.oom_retries.inc,
         )
-        data = npy_bytes(vectors)
-        if not self._store.write_new(task.output_uri, data):
-            # A worker that lost its lease still finished: its vectors stand, whoever reads them has one version.
-            data = self._store.read(task.output_uri)
-        self._metrics.rows_encoded.labels(part=task.part).inc(task.stop - task.start)
-        return describe(data, seconds=time.perf_counter() - started)
 
-    def _stored(self, task: EncodeTask) -> dict[str, str] | None:
+    def _stored(self, task: Task) -> dict[str, str] | None:
         """The result of a task that another delivery has already finished, or None."""
         if not self._store.exists(task.output_uri):
             return None
@@ -154,16 +171,17 @@ class Inferencer:
         current_span().add(tokens=tokens)
 
 
-def encoding_span(lease: TaskLease) -> Span:
+def task_span(lease: TaskLease) -> Span:
     """A part of the refresh that the task belongs to; the tokens are counted as they are encoded."""
     task = lease.task
+    scores = isinstance(task, ScoreTask)
     return span(
-        "encode",
+        "score" if scores else "encode",
         parent=task.traceparent,
         step=task.step,
-        part=task.part.value,
+        part=str(task.part),
         shard=task.shard,
-        rows=task.stop - task.start,
+        rows=task.pairs if isinstance(task, ScoreTask) else task.stop - task.start,
         attempt=lease.attempt,
     )
 

@@ -14,6 +14,7 @@ from ance.runtime.run import begin, find_run
 from ance.runtime.shutdown import Shutdown
 from services.inferencer.encoders import Encoders
 from services.inferencer.loop import Inferencer
+from services.inferencer.scoring import PairScorer
 from services.inferencer.settings import InferencerSettings
 
 PRELOADING_SECONDS = 5.0
@@ -50,7 +51,8 @@ def infer(settings: InferencerSettings, metrics: InferencerMetrics, health: Heal
             daemon=True,
         )
         preloading.start()
+        scorer = PairScorer(dataset, run.store, settings.cache_dir, config.encoding, settings.device)
         Inferencer(
-            config, dataset, run.store, queue, encoders, metrics, shutdown, health=health, tell_busy=tell_busy
+            config, dataset, run.store, queue, encoders, scorer, metrics, shutdown, health=health, tell_busy=tell_busy
         ).run()
         preloading.join(PRELOADING_SECONDS)

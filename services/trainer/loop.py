@@ -157,7 +157,7 @@ class Trainer:
             raise TrainingInterrupted("asked to stop")
         try:
             with supply.traced(step):
-                batches = self._batches.batch(step, supply.source)
+                batches = self._batches.batch(step, supply.source, supply.teacher)
                 result = stepper.run(
                     step,
                     batches,

@@ -9,9 +9,11 @@ import numpy as np
 
 from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
+from ance.errors import AnceError
 from ance.negatives.filters import HasAnswer
 from ance.negatives.live import LiveNegatives, Retrieve
 from ance.negatives.mined import MinedNegatives
+from ance.negatives.pair_scores import PairScores
 from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
 from ance.runtime.contracts import RunConfig
 from ance.runtime.logs import get_logger
@@ -34,6 +36,8 @@ class Supply:
 
     source: NegativeSource
     version: NegativesVersion | None = None
+    teacher: PairScores | None = None
+    """What the teacher has scored of them."""
     since: int = 0
     """The first step on this version is the one after."""
 
@@ -120,7 +124,7 @@ class NegativeSupply:
             return self._current if self._boundary.meet() else None
         version = self._newest_from(self._training.oldest_negatives(step))
         if version is not None and (self._current is None or self._current.version is not version):
-            self._current = Supply(self._listed(version.negatives), version, since=step)
+            self._current = Supply(self._listed(version.negatives), version, self._teacher(stage, version), step)
             log.info("training on newer negatives", extra={"version": version.step, "step": step})
         return None if version is None else self._current
 
@@ -140,6 +144,17 @@ class NegativeSupply:
             return None
         finally:
             self._metrics.waiting.set(0)
+
+    @staticmethod
+    def _teacher(stage: Stage, version: NegativesVersion) -> PairScores | None:
+        if stage.config.loss != "margin_mse":
+            return None
+        if version.negatives.teacher is None:
+            raise AnceError(
+                f"{version.ref.manifest_uri}: these negatives come without the scores that loss: margin_mse learns"
+                " from: they were mined without a teacher, begin another run"
+            )
+        return version.negatives.teacher
 
     def _live(self, retrieve: Retrieve) -> LiveNegatives:
         return LiveNegatives(

@@ -1,5 +1,7 @@
 """A run is created once, and continued only with the configuration it has."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,12 @@ import yaml
 
 from ance.cli.create_run import create_run, resolve
 from ance.errors import AnceError
+from ance.model.cross_encoder import CrossEncoder
+from ance.runtime.artifacts import fetch, publish, read_manifest
+from ance.runtime.contracts import Kind
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
+from ance.runtime.teacher import teacher_of
 from tests.cli.conftest import Salad
 from tests.system.tiny import config
 
@@ -36,6 +42,71 @@ def test_another_configuration_under_the_same_name_is_refused(salad: Salad, stor
     changed = yaml.safe_dump(config(salad.encoder, run="other", encoding={"shard_size": 7}))
     with pytest.raises(AnceError, match=r"run\.yaml: run 'other' exists .* with another configuration"):
         create_run(store, changed, "run.yaml")
+
+
+def distilled(salad: Salad, run: str, cross_encoder: str) -> str:
+    """A configuration with a teacher."""
+    values = config(salad.encoder, run=run)
+    values["training"]["ance"] |= {"loss": "margin_mse", "teacher": {"cross_encoder": cross_encoder, "max_tokens": 24}}
+    return yaml.safe_dump(values)
+
+
+@pytest.fixture
+def cross_encoder(salad: Salad, tmp_path: Path) -> Path:
+    CrossEncoder.start(str(salad.encoder), max_tokens=24).save(tmp_path / "teacher")
+    return tmp_path / "teacher"
+
+
+def test_a_teacher_is_copied_into_the_run_and_stays(salad: Salad, store: Store, cross_encoder: Path) -> None:
+    text, layout = distilled(salad, "taught", str(cross_encoder)), RunLayout("taught")
+    create_run(store, text, "run.yaml")
+    copied = fetch(store, teacher_of(store, layout), cross_encoder)
+    weights = (cross_encoder / "model.safetensors").read_bytes()
+    assert (copied / "model.safetensors").read_bytes() == weights
+    shutil.rmtree(cross_encoder)
+    create_run(store, text, "run.yaml")  # goes on without the folder
+
+
+def test_the_reranker_of_a_run_can_be_the_teacher_of_another(salad: Salad, store: Store, cross_encoder: Path) -> None:
+    text = distilled(salad, "student", "reranker:master")
+    with pytest.raises(AnceError, match=r"cross_encoder: run 'master' has no reranker in .*--run master`"):
+        create_run(store, text, "run.yaml")
+    assert not store.exists(RunLayout("student").run_yaml)
+    master = RunLayout("master")
+    ref = publish(
+        store, master.reranker(5), cross_encoder, kind=Kind.RERANKER, step=5, pointer=master.pointer("reranker")
+    )
+    create_run(store, text, "run.yaml")
+    manifest = read_manifest(store, teacher_of(store, RunLayout("student")).manifest_uri)
+    assert manifest.parents == {"reranker": ref.manifest_sha256}
+    assert manifest.stats == {"cross_encoder": "reranker:master", "max_tokens": 24}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("encoder", r"cross_encoder: .*: no cross-encoder, it lacks \d weights, e\.g\. .*; name a cross-encoder"),
+        ("nowhere", r"no such folder, .* correct training\.ance\.teacher\.cross_encoder"),
+    ],
+)
+def test_what_cannot_be_a_teacher_is_refused_before_there_is_a_run(
+    salad: Salad, store: Store, teacher: str, message: str
+) -> None:
+    with pytest.raises(AnceError, match=message):
+        create_run(store, distilled(salad, "untaught", str(salad.folder / teacher)), "run.yaml")
+    assert not store.exists(RunLayout("untaught").run_yaml)
+
+
+def test_a_teacher_with_the_tokenizer_of_another_model_is_refused(
+    salad: Salad, store: Store, cross_encoder: Path
+) -> None:
+    settings = json.loads((cross_encoder / "tokenizer.json").read_text())
+    settings["post_processor"] = None
+    (cross_encoder / "tokenizer.json").write_text(json.dumps(settings))
+    plain = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
+    (cross_encoder / "tokenizer_config.json").write_text(json.dumps(plain))
+    with pytest.raises(AnceError, match="puts nothing between the two texts of a pair"):
+        create_run(store, distilled(salad, "untaught", str(cross_encoder)), "run.yaml")
 
 
 def test_the_name_minilm_becomes_the_folder_that_the_services_can_open(salad: Salad) -> None:

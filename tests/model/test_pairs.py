@@ -39,3 +39,16 @@ def test_a_model_that_tells_no_segments_apart_gets_none(model_folder: ModelFolde
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnceError, match=f"{tmp_path}: no tokenizer could be loaded"):
         PairTokenizer(tmp_path, 16)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_does_not_fit(tmp_path: Path) -> None:
+    tokenizer = PairTokenizer(write_encoder(tmp_path / "encoder", WORDS), max_tokens=16)
+    tokens = len(WORDS) + 5
+    tokenizer.require_fit(tokens)
+    with pytest.raises(AnceError, match=f"has {tokens} tokens, but its model only {tokens - 1}: they are not of the"):
+        tokenizer.require_fit(tokens - 1)
+
+
+def test_a_tokenizer_that_runs_query_and_passage_together_does_not_fit(model_folder: ModelFolder) -> None:
+    with pytest.raises(AnceError, match=r"puts nothing between the two texts of a pair, such as \[SEP\]"):
+        PairTokenizer(model_folder("bert"), max_tokens=16).require_fit(10_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from ance.runtime.contracts import EncodeTask, Part
+from ance.runtime.contracts import EncodeTask, Part, ScoreTask
 from ance.runtime.queue import TaskQueue
 from ance.runtime.store import Store
 
@@ -52,6 +52,21 @@ def encode_task(shard: int, part: Part = Part.PASSAGES, step: int = 100) -> Enco
         checkpoint_uri=f"runs/demo/checkpoints/{step}/manifest.json",
         checkpoint_sha256="0" * 64,
         output_uri=f"runs/demo/embeddings/{step}/{part}/{shard:05d}.npy",
+    )
+
+
+def score_task(shard: int, step: int = 100) -> ScoreTask:
+    """A scoring task of run `demo`."""
+    return ScoreTask(
+        run_id="demo",
+        step=step,
+        shard=shard,
+        pairs_uri=f"runs/demo/scores/{step}/parts/{shard}.pairs.npy",
+        pairs_sha256=f"{shard:064x}",
+        pairs=7,
+        teacher_uri="runs/demo/teacher/manifest.json",
+        teacher_sha256="0" * 64,
+        output_uri=f"runs/demo/scores/{step}/parts/{shard}.scores.npy",
     )
 
 

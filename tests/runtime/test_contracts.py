@@ -37,3 +37,16 @@ def test_adore_goes_with_the_defaults_of_the_other_sections() -> None:
 def test_what_does_not_go_with_it_is_refused(sections: dict[str, dict[str, Any]], message: str) -> None:
     with pytest.raises(AnceError, match=message):
         parsed(**sections)
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(4, False), (5, True), (20, True), (21, False), (None, True)])
+def test_a_teacher_scores_as_many_negatives_as_are_published_and_no_more_than_there_are(
+    depth: int | None, fits: bool
+) -> None:
+    teacher = {"cross_encoder": "folder", "denoise_margin": 1.0, "depth": depth}
+    ance = {"steps": 60, "learning_rate": 1e-3, "negatives": "ance", "teacher": teacher}
+    if fits:
+        assert parsed(training={"ance": ance}).training.ance.teacher is not None
+    else:
+        with pytest.raises(AnceError, match=r"depth \(\d+\) must be at least negatives.sample \(5\) and at most"):
+            parsed(training={"ance": ance})

@@ -16,7 +16,7 @@ from ance.runtime.queue import TaskQueue
 from ance.runtime.queue_keys import GROUP
 from ance.runtime.redis_client import connect
 
-from .conftest import LEASE_SECONDS, encode_task, wait_until
+from .conftest import LEASE_SECONDS, encode_task, score_task, wait_until
 
 Worker = Callable[[str], TaskQueue]
 
@@ -299,3 +299,40 @@ def test_an_outage_is_logged_once(
         caplog.records[-1].message.partition(",")[0],
     ]
     assert "redis is back" in caplog.records[-1].message
+
+
+def test_pairs_to_score_travel_as_encode_tasks_do_and_before_passages(worker: Worker) -> None:
+    queue = worker("a")
+    task = score_task(3)
+    queue.enqueue([encode_task(0)])
+    assert queue.enqueue([task, task]) == [task.id]
+    lease = queue.take(0)
+    assert lease is not None and lease.task == task
+    lease.done({"size": "12"})
+    (record,) = queue.completions()
+    assert (record.task_id, record.part, record.shard) == (task.id, "pairs", 3)
+    assert queue.outstanding() == {encode_task(0).id}
+
+
+def test_a_dead_scoring_task_can_be_put_back(worker: Worker) -> None:
+    queue = worker("a")
+    queue.enqueue([score_task(0)])
+    for _ in range(3):
+        lease = queue.take(0)
+        assert lease is not None
+        lease.fail("no teacher")
+    assert queue.take(0) is None
+    assert queue.dead_letters.requeue() == [score_task(0).id]
+    lease = queue.take(0)
+    assert lease is not None and lease.task == score_task(0)
+
+
+def test_a_task_of_an_unknown_kind_is_dead_and_says_what_this_worker_does(worker: Worker, client: Redis) -> None:
+    queue = worker("a")
+    queue.enqueue([score_task(0)])
+    [(entry, fields)] = client.xrange(queue.keys.queries)
+    client.xdel(queue.keys.queries, entry)
+    client.xadd(queue.keys.queries, fields | {"task": fields["task"].replace('"score"', '"translate"')})
+    assert queue.take(0) is None
+    (letter,) = queue.dead_letters
+    assert "a task of kind 'translate', this worker does: encode, score" in letter.error

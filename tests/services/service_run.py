@@ -21,6 +21,7 @@ from ance.data.tokenizer import Tokenizer
 from ance.model.bi_encoder import BiEncoder
 from ance.model.encoding import TextEncoder
 from ance.negatives.mined import MinedNegatives
+from ance.negatives.pair_scores import PairScores
 from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
 from ance.runtime.layout import RunLayout
@@ -90,13 +91,19 @@ class ServiceRun:
         return TextEncoder.load(fetch(self.store, checkpoint, self.cache))
 
     def publish_negatives(
-        self, step: int, *, passage: int | None = None, pointer: bool = True, created_at: float = 0.0
+        self,
+        step: int,
+        *,
+        passage: int | None = None,
+        pointer: bool = True,
+        created_at: float = 0.0,
+        teacher: PairScores | None = None,
     ) -> ArtifactRef:
         """Negatives of every training query, all of them passage `passage`: row 100 + step by default."""
         rows = np.arange(TRAIN, dtype=np.int64)
         listed = np.full((TRAIN, 1), 100 + step if passage is None else passage, np.int64)
         staging = self._staging()
-        MinedNegatives(rows, listed, listed, np.zeros((TRAIN, 1), np.float32)).save(staging)
+        MinedNegatives(rows, listed, listed, np.zeros((TRAIN, 1), np.float32), teacher=teacher).save(staging)
         return publish(
             self.store,
             self.layout.negatives(step),

@@ -34,6 +34,7 @@ from ance.runtime.shutdown import Shutdown
 from services.inferencer import loop
 from services.inferencer.encoders import Encoders
 from services.inferencer.loop import Inferencer
+from services.inferencer.scoring import PairScorer
 from services.search_api.engine.batcher import Job
 from services.search_api.engine.dense import DenseJob, DenseRequest, answer_batch
 from services.search_api.settings import SearchSettings
@@ -105,8 +106,9 @@ def refresh(
         hold = VersionHold(run.store, run.layout, "test")
         encoders = Encoders(run.store, hold, run.cache, run.config.encoding, "cpu", metrics)
         with Shutdown(signals=()) as stop:
+            scorer = PairScorer(run.dataset, run.store, run.cache, run.config.encoding, "cpu")
             inferencer = Inferencer(
-                run.config, run.dataset, run.store, under_way.as_worker("inferencer"), encoders, metrics, stop
+                run.config, run.dataset, run.store, under_way.as_worker("inferencer"), encoders, scorer, metrics, stop
             )
             assert under_way.lease.acquire() is not None
             checkpoint = run.publish_checkpoint(20)

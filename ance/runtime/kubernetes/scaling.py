@@ -27,9 +27,9 @@ class Workload:
     """What there is to do."""
 
     remaining: int = 0
-    """Passages of the pass under way that are not encoded yet."""
+    """Passages of the pass under way that are not encoded yet; once they are, pairs that are not scored yet."""
     rate: float | None = None
-    """Passages a second that one pod encodes; None before the first shard was measured."""
+    """Passages a second that one pod encodes, or pairs that it scores; None before the first shard was measured."""
     elapsed_seconds: float = 0.0
     """Since the pass began."""
     busy: int = 0

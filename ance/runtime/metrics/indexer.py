@@ -11,7 +11,7 @@ from ance.runtime.metrics.family import Family
 from ance.runtime.metrics.queue import QueueMetrics
 from ance.runtime.metrics.store import StoreMetrics
 
-PHASES = ("encode", "merge", "negatives", "evaluate", "publish")
+PHASES = ("encode", "merge", "negatives", "score", "evaluate", "publish")
 """Of a refresh, in order; merging happens while shards arrive, and is not counted as encoding."""
 PUBLISHED = (Kind.EMBEDDINGS.value, Kind.NEGATIVES.value, Kind.INDEX.value)
 VERSIONS = (Kind.CHECKPOINT.value, *PUBLISHED)
@@ -54,6 +54,11 @@ class IndexerMetrics:
             "Share of the last version's candidates that are also the previous version's or BM25's; current_topk: "
             "share of the negatives in use before it that are among its candidates (paper, figure 3).",
             reference=("previous", "bm25", "current_topk"),
+        )
+        self.pairs = make.counter(
+            "pairs",
+            "Pairs that the teacher's scores were needed of: known from an earlier version, or scored for this one.",
+            source=("known", "scored"),
         )
         self.candidates_dropped = make.counter(
             "candidates_dropped", "Ranked passages that must not be negatives, by the filter.", filter=FILTERS

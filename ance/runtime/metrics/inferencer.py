@@ -20,6 +20,7 @@ class InferencerMetrics:
         self.rows_encoded = make.counter(
             "rows_encoded", "Texts encoded and stored.", part=tuple(part.value for part in Part)
         )
+        self.pairs_scored = make.counter("pairs_scored", "Pairs scored by the teacher and stored.")
         self.tokens = make.counter("tokens", "Tokens encoded, padding not counted.")
         self.batch_duration_seconds = make.histogram(
             "batch_duration_seconds", "Time of one forward pass.", buckets.BATCH
@@ -27,13 +28,11 @@ class InferencerMetrics:
         self.oom_retries = make.counter(
             "oom_retries", "Batches that did not fit the device's memory and were encoded in halves."
         )
-        self.tasks = make.counter(
-            "tasks", "Encode tasks by how they ended.", result=("done", "failed", "handed_back", "lost")
-        )
+        self.tasks = make.counter("tasks", "Tasks by how they ended.", result=("done", "failed", "handed_back", "lost"))
         self.redelivered = make.counter(
             "redelivered", "Tasks taken that another worker, or this one, had not finished before."
         )
-        self.task_duration_seconds = make.histogram("task_duration_seconds", "Time of one encode task.", buckets.FILES)
+        self.task_duration_seconds = make.histogram("task_duration_seconds", "Time of one task.", buckets.FILES)
         self.busy = make.gauge("busy", "1 while a task is in hand.", start=0)
         self.busy_seconds = make.counter("busy_seconds", "Time with a task in hand.")
         self.checkpoint_step = make.gauge("checkpoint_step", "Step of the checkpoint loaded last.")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from redis import Redis
 
-from ance.runtime.contracts import ArtifactRef, EncodeTask, Part
+from ance.runtime.contracts import ArtifactRef, EncodeTask, Part, ScoreTask, Task
 from ance.runtime.index_backend import index_backend
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import IndexerMetrics
@@ -22,6 +22,7 @@ from ance.runtime.queue import TaskQueue
 from ance.runtime.redis_lease import RedisLease
 from ance.runtime.shards import rows_of
 from ance.runtime.shutdown import Shutdown
+from ance.runtime.store import Store
 from services.indexer.builder import RefreshBuilder
 from services.indexer.collector import Collector
 from services.indexer.plan import owners, plan
@@ -38,6 +39,16 @@ def made_up(task: EncodeTask) -> NDArray[np.float32]:
     """The same vectors for the same task of any run, float32 [rows, DIM]."""
     rng = np.random.default_rng(zlib.crc32(task.id.removeprefix(task.run_id).encode()))
     return rng.standard_normal((task.stop - task.start, DIM), np.float32)
+
+
+def made_up_scores(store: Store, task: ScoreTask) -> NDArray[np.float32]:
+    """The same score for the same pair of any run, float32 [pairs]."""
+    return score_of(np.load(io.BytesIO(store.read(task.pairs_uri))))
+
+
+def score_of(pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The made-up score of each pair: evenly spread, as good as random."""
+    return (np.sin(pairs % 9973) * 5).astype(np.float32)
 
 
 @dataclass
@@ -63,10 +74,10 @@ class Worker:
         self.handled.append(lease.task.id)
         return True
 
-    def store(self, task: EncodeTask) -> None:
-        """Store a task's vectors, without telling anyone."""
+    def store(self, task: Task) -> None:
+        """Store a task's vectors or scores, without telling anyone."""
         buffer = io.BytesIO()
-        np.save(buffer, made_up(task))
+        np.save(buffer, made_up_scores(self.run.store, task) if isinstance(task, ScoreTask) else made_up(task))
         self.run.store.write_new(task.output_uri, buffer.getvalue())
 
     @contextmanager

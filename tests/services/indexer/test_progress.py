@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ance.runtime.contracts import EncodeTask, Part
+from ance.runtime.contracts import EncodeTask, Part, ScoreTask
 from ance.runtime.queue import Completion
 from services.indexer.progress import PassProgress
 from tests.services.indexer.passes import Pass
@@ -64,3 +64,39 @@ def test_the_collector_reports_what_workers_do(under_way: Pass) -> None:
     assert progress.workload().remaining == 240
     list(shards)
     assert progress.workload().remaining == 0
+
+
+def score_tasks(under_way: Pass) -> list[ScoreTask]:
+    """Two tasks of 200 pairs, nothing of which is in the store."""
+    layout = under_way.run.layout
+    return [
+        ScoreTask(
+            run_id=under_way.run.config.run,
+            step=20,
+            shard=shard,
+            pairs_uri=f"{layout.score_parts(20)}/{shard}.pairs.npy",
+            pairs_sha256=f"{shard:064x}",
+            pairs=200,
+            teacher_uri=f"{layout.teacher}/manifest.json",
+            teacher_sha256="0" * 64,
+            output_uri=f"{layout.score_parts(20)}/{shard}.scores.npy",
+        )
+        for shard in range(2)
+    ]
+
+
+def test_pairs_to_score_are_work_too_at_a_rate_of_their_own(under_way: Pass, passages: list[EncodeTask]) -> None:
+    progress = PassProgress()
+    progress.begin(under_way.tasks())
+    progress.report([completion(passages[0], 2.0)])
+    for task in under_way.tasks():
+        progress.finished(task)
+    assert progress.workload().remaining == 0
+    first, second = score_tasks(under_way)
+    progress.begin([first, second])
+    assert (progress.workload().remaining, progress.workload().rate) == (400, None)
+    progress.report([Completion("1-0", first.id, 20, first.part, 0, "w", {"seconds": "4.0"})])
+    progress.finished(first)
+    assert (progress.workload().remaining, progress.workload().rate) == (200, 50.0)
+    progress.begin(under_way.tasks())
+    assert progress.workload().rate == 20.0, "that of passages is not forgotten"

@@ -22,6 +22,7 @@ from ance.runtime.shutdown import Shutdown
 from services.inferencer import loop
 from services.inferencer.encoders import Encoders
 from services.inferencer.loop import Inferencer, npy_bytes
+from services.inferencer.scoring import PairScorer
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, background, wait_until
 
@@ -61,6 +62,7 @@ class Bench:
             self.run.store,
             self.as_worker("inferencer"),
             self.encoders,
+            PairScorer(self.run.dataset, self.run.store, self.run.cache, self.run.config.encoding, "cpu"),
             self.metrics,
             self.shutdown,
         )

@@ -12,7 +12,9 @@ import pytest
 
 from ance.data.candidates import Candidates
 from ance.data.dataset import Dataset
+from ance.errors import AnceError
 from ance.negatives.mined import MinedNegatives
+from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import TrainerMetrics
 from ance.training.config import StageConfig
@@ -28,8 +30,9 @@ from tests.system.tiny import TRAIN
 ROWS = np.arange(4)
 
 
-def stage(negatives: str, first: int = 20, last: int = 80) -> Stage:
-    config = StageConfig.model_validate({"steps": last - first, "learning_rate": 1e-3, "negatives": negatives})
+def stage(negatives: str, first: int = 20, last: int = 80, **settings: object) -> Stage:
+    values = {"steps": last - first, "learning_rate": 1e-3, "negatives": negatives, **settings}
+    config = StageConfig.model_validate(values)
     return Stage("ance" if negatives == "ance" else "warmup", config, first, last)
 
 
@@ -202,3 +205,21 @@ def test_random_negatives_that_stand_in_for_listed_ones_are_counted(desk: Desk) 
     assert given is not None
     given.source.negatives(ROWS, 3, np.random.default_rng(0))
     assert desk.metrics.registry.get_sample_value("ance_trainer_negatives_filled_total") == len(ROWS) * 2
+
+
+def test_a_stage_that_learns_from_a_teacher_gets_its_scores_with_the_negatives(desk: Desk) -> None:
+    supply = desk.supply()
+    distilling = stage("ance", loss="margin_mse", teacher={"cross_encoder": "folder"})
+    scores = PairScores.of(pairs_of(ROWS, ROWS[:, None])[:, 0], ROWS.astype(np.float32))
+    desk.run.publish_negatives(20, teacher=scores)
+    assert desk.fresh.wait_from(20, timeout=20) is not None
+    given = supply.for_step(distilling, 20)
+    assert given is not None and given.teacher is not None
+    assert given.teacher.look_up(scores.pairs).tolist() == [0, 1, 2, 3]
+    assert desk.supply().for_step(stage("ance"), 20).teacher is None  # type: ignore[union-attr]
+
+
+def test_negatives_without_a_teachers_scores_cannot_be_learnt_from(desk: Desk) -> None:
+    desk.publish(20)
+    with pytest.raises(AnceError, match=r"negatives/20/manifest\.json: these negatives come without the scores"):
+        desk.supply().for_step(stage("ance", loss="margin_mse", teacher={"cross_encoder": "folder"}), 20)
