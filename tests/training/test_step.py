@@ -10,7 +10,7 @@ from ance.model.layer_groups import layer_groups
 from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.negatives.sources import NoNegatives
 from ance.training.config import LossKind
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, margin_mse, pairwise_nll
 from ance.training.optimisers import build_optimiser
 from ance.training.step import NonFiniteLoss, TrainingStep
 from tests.training.conftest import PASSAGES, QUERIES
@@ -59,13 +59,22 @@ def loss_by_hand(model, texts, batch, kind, scale=1.0):
     if kind in over_batch:
         known = torch.from_numpy(batch.known_positives)
         return over_batch[kind](query, torch.cat([positive, negative]), known, scale)
-    over_pairs = {"pairwise": pairwise_nll, "lambda_rank": lambda_rank}
-    return over_pairs[kind](query, positive, negative.view(*batch.negative_rows.shape, -1), scale)
+    negative = negative.view(*batch.negative_rows.shape, -1)
+    if kind == "margin_mse":
+        return margin_mse(query, positive, negative, torch.from_numpy(batch.teacher_margins), scale)
+    return pairwise_nll(query, positive, negative, scale)
 
 
-@pytest.mark.parametrize("kind", get_args(LossKind))
+def teacher():
+    """A score for every pair."""
+    pairs = pairs_of(np.arange(QUERIES), np.tile(np.arange(PASSAGES), (QUERIES, 1))).ravel()
+    return PairScores(pairs, np.random.default_rng(3).standard_normal(len(pairs)).astype(np.float32))
+
+
+# Not lambda_rank: its weights jump where two scores are nearly the same, as those of this tiny model are.
+@pytest.mark.parametrize("kind", sorted(set(get_args(LossKind)) - {"lambda_rank"}))
 def test_the_loss_and_its_gradients_are_means_over_the_micro_batches(model, texts, trained, stream, negatives, kind):
-    batches = stream.batch(0, negatives)
+    batches = stream.batch(0, negatives, teacher() if kind == "margin_mse" else None)
     expected = torch.stack([loss_by_hand(model, texts, batch, kind, 0.5) for batch in batches]).mean()
     gradients = torch.autograd.grad(expected, list(model.parameters()))
     result = trained(score_scale=0.5, max_grad_norm=0).run(0, batches, loss=kind, learning_rate=0.0)
@@ -159,10 +168,8 @@ def test_a_batch_can_do_without_hard_negatives(trained, stream, kind):
 
 
 def test_a_step_learns_the_teachers_margins(trained, stream, negatives):
-    pairs = pairs_of(np.arange(QUERIES), np.tile(np.arange(PASSAGES), (QUERIES, 1))).ravel()
-    teacher = PairScores(pairs, np.random.default_rng(3).standard_normal(len(pairs)).astype(np.float32))
     step = trained(optimizer="adamw", score_scale=0.1)
-    batches = stream.batch(0, negatives, teacher)
+    batches = stream.batch(0, negatives, teacher())
     losses = [step.run(n, batches, loss="margin_mse", learning_rate=3e-3).loss for n in range(40)]
     assert losses[-1] < 0.3 * losses[0]
     with pytest.raises(AnceError, match="come without the scores of a teacher"):
