@@ -26,6 +26,9 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Queries a step.")] = 8,
     negatives_per_query: Annotated[int, typer.Option(help="Negatives of each query.")] = 7,
     max_tokens: Annotated[int, typer.Option(min=8, help="Longest pair of query and passage, in tokens.")] = 256,
+    dropout: Annotated[
+        float | None, typer.Option(help="Dropout (default: as the encoder's configuration says).", show_default=False)
+    ] = None,
     dtype: Annotated[str, typer.Option(help="Precision of the forward pass: float32 or bfloat16.")] = "float32",
     seed: Annotated[int, typer.Option(help="Of the head, the batches and dropout.")] = 42,
     device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.", envvar="ANCE_DEVICE")] = "cpu",
@@ -47,6 +50,7 @@ def train(
         "lr_warmup_steps": steps // 10,
         "batch_size": batch_size,
         "negatives_per_query": negatives_per_query,
+        "dropout": dropout,
         "dtype": dtype,
         "seed": seed,
     }

@@ -77,7 +77,12 @@ def test_a_run_that_has_not_begun_has_nothing_to_start_from(ance: Ance, salad: S
 
 @pytest.mark.parametrize(
     ("option", "value", "problem"),
-    [("--steps", "0", "'steps'"), ("--learning-rate", "-1", "'learning_rate'"), ("--dtype", "int8", "'dtype'")],
+    [
+        ("--steps", "0", "'steps'"),
+        ("--learning-rate", "-1", "'learning_rate'"),
+        ("--dropout", "1", "'dropout'"),
+        ("--dtype", "int8", "'dtype'"),
+    ],
 )
 def test_a_setting_out_of_range_is_named(ance: Ance, salad: Salad, option: str, value: str, problem: str) -> None:
     ended = ance("reranker", "train", "--store", salad.store, "--run", "any", option, value)
