@@ -6,6 +6,9 @@ from pydantic import Field, PositiveInt, model_validator
 
 from ance.config import Section
 
+CompileBackend = Literal["inductor", "eager"]
+"""Of torch.compile: `inductor` compiles; `eager` only traces a model, which shows whether it can be compiled."""
+
 
 class ModelConfig(Section):
     """Which encoder a run starts from and how a text becomes one vector."""

@@ -16,6 +16,7 @@ from ance.data.ragged import Ragged
 from ance.data.tokenizer import SpecialTokens, Tokenizer
 from ance.model.batching import pack, text_lengths, token_budget_batches
 from ance.model.bi_encoder import BiEncoder
+from ance.model.config import CompileBackend
 from ance.model.packed import PackedEncoder
 from ance.model.padded import PaddedEncoder
 
@@ -42,6 +43,7 @@ class TextEncoder:
         device: e.g. `cpu`, `cuda`.
         dtype: precision of the transformer, `float32`, `bfloat16` or `float16`. Vectors are float32 always.
         token_budget: most tokens of a forward pass, padding included; on a CPU never more than CPU_TOKEN_BUDGET.
+        backend: compile the transformer with torch.compile (None: not). It then runs in padded batches in any case.
     """
 
     def __init__(
@@ -52,13 +54,14 @@ class TextEncoder:
         device: str = "cpu",
         dtype: str = "float32",
         token_budget: int = 16_384,
+        backend: CompileBackend | None = None,
     ) -> None:
         place, precision = torch.device(device), getattr(torch, dtype)
         self._forward: PackedEncoder | PaddedEncoder
-        if PackedEncoder.supports(model):
+        if backend is None and PackedEncoder.supports(model):
             self._forward = PackedEncoder(model, device=place, dtype=precision)
         else:
-            self._forward = PaddedEncoder(model, special.pad_id, device=place, dtype=precision)
+            self._forward = PaddedEncoder(model, special.pad_id, device=place, dtype=precision, backend=backend)
         self._special = special
         self._tokenizer_path, self._tokenizer_files = model.tokenizer_path, model.tokenizer_files
         self._budget = min(token_budget, CPU_TOKEN_BUDGET) if place.type == "cpu" else token_budget
@@ -67,7 +70,7 @@ class TextEncoder:
         self._query_tower: TextEncoder | None = None
         if model.query_tower is not None:
             self._query_tower = TextEncoder(
-                model.query_tower, special, device=device, dtype=dtype, token_budget=token_budget
+                model.query_tower, special, device=device, dtype=dtype, token_budget=token_budget, backend=backend
             )
 
     @property
@@ -83,6 +86,7 @@ class TextEncoder:
         device: str = "cpu",
         dtype: str = "float32",
         token_budget: int = 16_384,
+        backend: CompileBackend | None = None,
         like: TextEncoder | None = None,
     ) -> TextEncoder:
         """Load a checkpoint folder.
@@ -97,7 +101,7 @@ class TextEncoder:
         model = BiEncoder.load(folder)
         shared = like is not None and like._tokenizer_files == model.tokenizer_files
         tokenizer = like._tokenizer if like is not None and shared else Tokenizer.load(model.tokenizer_path)
-        encoder = cls(model, tokenizer.special, device=device, dtype=dtype, token_budget=token_budget)
+        encoder = cls(model, tokenizer.special, device=device, dtype=dtype, token_budget=token_budget, backend=backend)
         encoder._tokenizer = tokenizer
         if encoder.queries._tokenizer_files == encoder._tokenizer_files:
             encoder.queries._tokenizer = tokenizer

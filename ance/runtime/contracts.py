@@ -28,7 +28,7 @@ from pydantic import (
 from ance.config import Section
 from ance.errors import AnceError
 from ance.evaluation.config import EvaluationConfig
-from ance.model.config import ModelConfig
+from ance.model.config import CompileBackend, ModelConfig
 from ance.negatives.config import NegativesConfig
 from ance.retrieval.config import IndexConfig
 from ance.training.config import TrainingConfig
@@ -51,6 +51,9 @@ class EncodingConfig(Section):
     """Tokens a forward pass, padding included."""
     dtype: str = Field(default="float32", pattern=r"^(float32|bfloat16|float16)$")
     """Precision of the forward pass. Vectors are stored as float32."""
+    compile: CompileBackend | None = None
+    """Compile the encoder with torch.compile, with `inductor` (None: not). Needs a C++ compiler or, on a GPU, Triton
+    in the image; BERT-like encoders then run in padded batches."""
 
 
 class RetentionConfig(Section):

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from ance.config import Section
+from ance.model.config import CompileBackend
 from ance.negatives.config import TeacherConfig
 from ance.training.checkpoint_schedule import CheckpointSchedule
 from ance.training.early_stopping import EarlyStoppingConfig
@@ -123,6 +124,9 @@ class TrainingConfig(BatchConfig):
     """Dropout probability (None: as the encoder's own configuration says)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward pass (bfloat16: autocast; weights stay float32)."""
+    compile: CompileBackend | None = None
+    """Compile the encoder with torch.compile, with `inductor` (None: not). Needs a C++ compiler or, on a GPU, Triton
+    in the image. Checkpoints are the same; losses are to rounding, and with dropout its masks are others."""
     gradient_checkpointing: bool = False
     """Compute activations again on the way back instead of keeping them: for batches that would not fit the GPU, at a
     third more time. Changes no result."""

@@ -8,13 +8,20 @@ from transformers import PreTrainedModel
 
 from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
+from ance.model.compiling import compile_in_place, require_compiler
+from ance.model.config import CompileBackend
 from ance.model.cross_encoder import CrossEncoder
 
 Model = TypeVar("Model", BiEncoder, CrossEncoder)
 
 
 def prepare_for_training(
-    model: Model, dropout: float | None, device: str | torch.device, *, checkpointing: bool = False
+    model: Model,
+    dropout: float | None,
+    device: str | torch.device,
+    *,
+    checkpointing: bool = False,
+    backend: CompileBackend | None = None,
 ) -> Model:
     """Move a model to its device and set it up for training, in place.
 
@@ -24,9 +31,10 @@ def prepare_for_training(
         device: where to train.
         checkpointing: keep the input of each layer only, and compute the rest of its activations again on the way
             back (Chen et al. 2016): much less memory, about a third more time, the same gradients.
+        backend: compile the transformer with torch.compile (None: not).
 
     Raises:
-        AnceError: the encoder has no checkpointing.
+        AnceError: the encoder has no checkpointing, or there is no compiler that works.
     """
     place = torch.device(device)
     if dropout is not None:
@@ -45,7 +53,15 @@ def prepare_for_training(
                 backbone.activation_checkpointing_enable({"use_reentrant": False})
         except ValueError as error:
             raise AnceError(f"training.gradient_checkpointing: {error} Set it to false") from error
+    if backend is not None:
+        require_compiler(backend, place, "training.compile")
+        compile_transformers(model, backend)
     return model.to(place)
+
+
+def compile_transformers(model: BiEncoder | CrossEncoder, backend: CompileBackend) -> None:
+    """Compile the transformers inside a model, in place: at their first step."""
+    compile_in_place(_backbones(model), backend)
 
 
 def _backbones(model: BiEncoder | CrossEncoder) -> list[PreTrainedModel]:

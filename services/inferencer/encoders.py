@@ -110,6 +110,7 @@ class Encoders:
                     device=self._device,
                     dtype=self._config.dtype,
                     token_budget=self._config.token_budget,
+                    backend=self._config.compile,
                 )
         self._metrics.checkpoint_step.set(manifest.step)
         log.info("checkpoint loaded", extra={"step": manifest.step})

@@ -2,6 +2,7 @@
 
 import threading
 
+from ance.model.compiling import require_compiler
 from ance.runtime.fleet import open_queue, watch_checkpoints
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
@@ -37,6 +38,9 @@ def infer(settings: InferencerSettings, metrics: InferencerMetrics, health: Heal
     config = run.config
     limit_threads(settings.threads)
     watch_gpu(metrics.gpu_memory_bytes, settings.device)
+    if config.encoding.compile is not None:
+        with health.long_work():
+            require_compiler(config.encoding.compile, settings.device, "encoding.compile")
     hold = VersionHold(run.store, run.layout, settings.holder)
     encoders = Encoders(run.store, hold, settings.cache_dir, config.encoding, settings.device, metrics)
     watcher = watch_checkpoints(run)

@@ -18,7 +18,7 @@ from ance.training.batches import TrainingBatches
 from ance.training.data_parallel import PeerLost
 from ance.training.determinism import be_deterministic
 from ance.training.optimisers import build_optimiser
-from ance.training.preparation import prepare_for_training
+from ance.training.preparation import compile_transformers, prepare_for_training
 from ance.training.query_tower import train_queries_only
 from ance.training.schedule import learning_rate
 from ance.training.state import TrainerState
@@ -86,7 +86,11 @@ class Trainer:
             restored = self._duties.begin()
             model = restored.load_model()
             prepare_for_training(
-                model, training.dropout, self._settings.device, checkpointing=training.gradient_checkpointing
+                model,
+                training.dropout,
+                self._settings.device,
+                checkpointing=training.gradient_checkpointing,
+                backend=training.compile,
             )
         step = restored.ref.step
         for stage in stages(training):
@@ -105,6 +109,8 @@ class Trainer:
         if stage.config.negatives == "adore":
             live = self._live_index(stage)
             train_queries_only(model)
+            if training.compile is not None:  # a copy, which queries may have now, is not compiled
+                compile_transformers(model, training.compile)
         optimiser = build_optimiser(model, training, stage.config.learning_rate)
         if restored.continues(stage):
             restored.load_optimiser(optimiser)
