@@ -62,7 +62,7 @@ def test_the_experiments_of_the_paper_and_of_this_project_have_recipes() -> None
     passages = {f"marco-passage-{kind}" for kind in ("warmup", "bm25", "firstp", "star", "adore")}
     documents = {"marco-document-firstp", "marco-document-maxp"}
     questions = {"openqa-nq", "openqa-trivia", "openqa-multi"}
-    own = {"python-env", "tldr", "medquad", "medquad-concept", "wiki-openqa"}
+    own = {"python-env", "python-env-distilled", "tldr", "medquad", "medquad-concept", "wiki-openqa"}
     assert set(names()) == passages | documents | questions | own
 
 

@@ -36,7 +36,12 @@ HEALTH = Row(
             "Last refresh",
             "From the first encode task to published negatives.",
             "s",
-            (Query('sum(max by (phase) (ance_indexer_phase_seconds{SEL, phase=~"encode|merge|negatives|score"}))', "time"),),
+            (
+                Query(
+                    'sum(max by (phase) (ance_indexer_phase_seconds{SEL, phase=~"encode|merge|negatives|score"}))',
+                    "time",
+                ),
+            ),
             kind="stat",
             width=4,
             height=5,

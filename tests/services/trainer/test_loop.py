@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from ance.data.qrels import Qrels
+from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.layout import TRAINER_STATE
 from ance.runtime.shutdown import Shutdown
@@ -181,3 +182,17 @@ def test_known_positives_of_other_queries_in_a_batch_are_masked_and_counted(
         process.run()
         masked[loss] = process.metrics.registry.get_sample_value("ance_trainer_negatives_masked_total")
     assert masked == {"in_batch": 2 * 8 * 7, "pairwise": 0}
+
+
+def test_a_stage_learns_the_margins_that_were_published_with_its_negatives(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    distilling = {**stage(30, "ance"), "loss": "margin_mse", "teacher": {"cross_encoder": "whatever"}}
+    run = new_run(training=training(stage(0, "random"), distilling, dropout=0.0))
+    rows = np.arange(TRAIN)
+    pairs = pairs_of(rows, np.stack([rows, np.full(TRAIN, 150)], axis=1))  # passage q answers query q
+    preferred = np.tile(np.array([3.0, 1.0], np.float32), TRAIN)
+    run.publish_negatives(0, passage=150, teacher=PairScores.of(pairs.ravel(), preferred))
+    TrainerProcess(run, client, shutdown).run()
+    losses = [record["loss"] for record in series(run)]
+    assert len(losses) == 30 and np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
