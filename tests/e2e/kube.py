@@ -77,7 +77,7 @@ class Namespace:
         conditions = {
             condition["type"]
             for job in self.get("jobs", f"app.kubernetes.io/component={component}")
-            for condition in job["status"].get("conditions") or ()
+            for condition in job.get("status", {}).get("conditions") or ()
             if condition["status"] == "True"
         }
         assert "Failed" not in conditions, self.describe()

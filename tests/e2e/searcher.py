@@ -8,6 +8,7 @@ import json
 import os
 import time
 import urllib.request
+from http.client import HTTPException
 
 INTERVAL_SECONDS = 0.1
 
@@ -29,7 +30,7 @@ def main() -> None:
         try:
             state["version"] = search(os.environ["SEARCH_URL"], os.environ["SEARCH_QUERY"])
             succeeded += 1
-        except OSError as error:
+        except (OSError, HTTPException, ValueError) as error:  # no connection, half an answer, or none of ours
             failed += 1
             state["failure"] = repr(error)
         if time.monotonic() - told >= 1:

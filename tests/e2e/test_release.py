@@ -32,20 +32,25 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "ance"
 VALUES = (CHART / "values-cpu.yaml", Path(__file__).with_name("values-e2e.yaml"))
-NODE_FOLDER = "/var/tmp/ance-e2e"
+NODE_FOLDER = "/var/tmp"
 RELEASE = "ance"
-LAST_STEP = 80
+LAST_STEP = 220
+"""Of the run in these values: its warm-up and its stage of ANCE."""
 
 
 @pytest.fixture
 def image() -> str:
-    return os.environ["E2E_IMAGE"]
+    image = os.environ["E2E_IMAGE"]
+    assert ":" in image.rpartition("/")[2], f"E2E_IMAGE={image} has no tag, e.g. {image}:0.1.0-cpu"
+    return image
 
 
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
     namespace = Namespace(f"ance-e2e-{secrets.token_hex(3)}")
     namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
+    # A pod is refused until its account is there, a moment after the namespace.
+    namespace.until(lambda: "default" in named(namespace, "serviceaccounts"), 60, "the namespace's account")
     yield namespace
     namespace.kubectl("delete", "namespace", namespace.name, "--timeout", "120s")
 
@@ -60,8 +65,10 @@ def storage(namespace: Namespace, image: str) -> Iterator[dict[str, Any]]:
     run_on_node(namespace, image, "make-folder", f"mkdir -p /node/{name} && chmod 0777 /node/{name}")
     namespace.apply(persistent_volume(name, f"{NODE_FOLDER}/{name}"))
     yield {"volumeName": name, "storageClassName": ""}
+    # After a failure the release still writes into the folder, and its claim holds the volume.
+    uninstall(namespace)
+    namespace.kubectl("delete", "persistentvolume", name, "--timeout", "60s")
     run_on_node(namespace, image, "remove-folder", f"rm -rf /node/{name}")
-    namespace.kubectl("delete", "persistentvolume", name)
 
 
 def test_searches_never_fail_from_the_first_index_to_the_last(
@@ -94,15 +101,21 @@ def test_searches_never_fail_from_the_first_index_to_the_last(
     state = searches(namespace)
     assert state["failed"] == 0, f"{state}\n{namespace.describe()}"
     assert state["succeeded"] > 100
-    namespace.helm("uninstall", RELEASE, "--wait", "--timeout", "180s")
-    left = namespace.get("pods,services,jobs,deployments,statefulsets,persistentvolumeclaims", release_selector())
-    assert not left, [item["metadata"]["name"] for item in left]
+    uninstall(namespace)
+    # Their pods go after the workloads have gone.
+    everything = "pods,services,jobs,deployments,statefulsets,persistentvolumeclaims"
+    namespace.until(lambda: not named(namespace, everything, release_selector()), 120, "everything to go")
 
 
 def install(namespace: Namespace, values: Path, *options: str) -> None:
     """Install the release, or upgrade it."""
     files = [word for path in (*VALUES, values) for word in ("--values", str(path))]
     namespace.helm("upgrade", "--install", RELEASE, str(CHART), *files, *options)
+
+
+def uninstall(namespace: Namespace) -> None:
+    """Take the release away, if it is there, and wait until it has gone."""
+    namespace.helm("uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout", "180s")
 
 
 def cluster_values(image: str, storage: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +139,13 @@ def image_values(image: str) -> dict[str, str]:
 
 
 def start_searching(namespace: Namespace, image: str) -> None:
-    """A pod that searches until the namespace goes."""
+    """Search from within the cluster until the namespace goes."""
+    namespace.apply(searcher(image))
+    namespace.until(lambda: searches(namespace)["succeeded"] > 0, 60, "the first search")
+
+
+def searcher(image: str) -> dict[str, Any]:
+    """A pod that searches without pause."""
     script = Path(__file__).with_name("searcher.py").read_text()
     restricted = {
         "allowPrivilegeEscalation": False,
@@ -146,8 +165,7 @@ def start_searching(namespace: Namespace, image: str) -> None:
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
     }
     pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
-    namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "searcher"}, "spec": pod})
-    namespace.until(lambda: searches(namespace)["succeeded"] > 0, 60, "the first search")
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "searcher"}, "spec": pod}
 
 
 def searches(namespace: Namespace) -> dict[str, Any]:
@@ -165,6 +183,11 @@ def crash(namespace: Namespace, component: str) -> None:
 
 def names(namespace: Namespace, component: str) -> set[str]:
     return {pod["metadata"]["name"] for pod in namespace.pods(component)}
+
+
+def named(namespace: Namespace, plural: str, selector: str = "") -> set[str]:
+    """Names of the objects of some kinds."""
+    return {item["metadata"]["name"] for item in namespace.get(plural, selector)}
 
 
 def release_selector() -> str:
