@@ -1,8 +1,20 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
 
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, listwise_nll, margin_mse, pairwise_nll
+from ance.training.config import BatchLoss, PairLoss
+from ance.training.losses import (
+    OVER_BATCH,
+    OVER_PAIRS,
+    hardest_in_batch_nll,
+    in_batch_nll,
+    lambda_rank,
+    listwise_nll,
+    margin_mse,
+    pairwise_nll,
+)
 
 BATCH, NEGATIVES, DIM, SCALE = 3, 2, 4, 1.7
 
@@ -168,3 +180,9 @@ def test_the_loss_is_0_where_the_margins_are_the_same():
     one = torch.ones(1, 2)
     loss = margin_mse(one, one, -0.5 * one[None], margins)  # the margin is (1 + 1) - (-0.5 - 0.5) = 3
     assert loss.dtype == torch.float32 and loss.item() == 0
+
+
+def test_a_configuration_finds_each_loss_by_its_name():
+    assert list(OVER_PAIRS) == list(get_args(PairLoss))
+    assert list(OVER_BATCH) == list(get_args(BatchLoss))
+    assert OVER_PAIRS["lambda_rank"] is lambda_rank and OVER_BATCH["hardest_in_batch"] is hardest_in_batch_nll
