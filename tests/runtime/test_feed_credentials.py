@@ -178,6 +178,19 @@ class TestToken:
             eventually(lambda: "Connection refused" in caplog.text)
         assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
+    def test_neither_is_one_that_a_proxy_hangs_up_for(self, caplog: pytest.LogCaptureFixture) -> None:
+        with serving(credentials=ASKS) as (_, target):
+            port = int(target.rpartition(":")[2])
+            one = CheckpointWatcher(target, "demo", nothing_published, credentials=FeedCredentials(TOKEN))
+            one.start()
+            eventually(lambda: one.trainer_step is not None)
+        with socket.create_server((HOST, port)) as proxy:
+            for _ in range(3):
+                proxy.accept()[0].close()
+            eventually(lambda: "feed lost" in caplog.text)
+            one.stop()
+        assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
 
 class TestTls:
     def test_a_watcher_that_knows_the_authority_believes_the_trainer(

@@ -10,8 +10,10 @@ import grpc
 from ance.runtime.feed_credentials import FeedCredentials
 
 NO_CONNECTION = "failed to connect"
-HANDSHAKE = ("handshake", "Verification Check", "Socket closed", "reset by peer")
-"""What gRPC says beside that when the ends agree on no TLS. A side without it hears nothing but a closed socket."""
+NO_HANDSHAKE = ("handshake", "Verification Check")
+"""What gRPC says beside that when the ends agree on no TLS."""
+HUNG_UP = ("Socket closed", "reset by peer")
+"""What a side hears that has no TLS, or no certificate; and whoever calls a trainer that is away, through a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,19 @@ class Trouble:
     level: int = logging.WARNING
 
 
-def diagnose(error: grpc.RpcError, credentials: FeedCredentials) -> Trouble:
-    """The trouble behind a failed call. A trainer that is away is none that anybody must mend."""
+def diagnose(error: grpc.RpcError, credentials: FeedCredentials, *, heard: bool) -> Trouble:
+    """The trouble behind a failed call. A trainer that is away is none that anybody must mend.
+
+    Args:
+        error: of the call.
+        credentials: of this process.
+        heard: the trainer has been heard with them before, so they are not what makes it hang up.
+    """
     details = error.details() or error.code().name
     if error.code() is not grpc.StatusCode.UNAVAILABLE:
         return Trouble(details)
-    if NO_CONNECTION not in details or not any(sign in details for sign in HANDSHAKE):
+    signs = NO_HANDSHAKE if heard else (*NO_HANDSHAKE, *HUNG_UP)
+    if NO_CONNECTION not in details or not any(sign in details for sign in signs):
         return Trouble(details, logging.INFO)
     if credentials.ca_file is None:
         return Trouble(

@@ -162,7 +162,7 @@ class CheckpointWatcher:
                 self._read(CheckpointServiceStub(channel))
             log.info("the trainer ended its stream, watching again", extra={"feed": self._target})
         except grpc.RpcError as error:
-            self._tell(diagnose(error, self._credentials))
+            self._tell(diagnose(error, self._credentials, heard=self._heard_at > -math.inf))
         except ValidationError as error:
             self._tell(Trouble(describe(error)))
         except (OSError, AnceError) as error:
