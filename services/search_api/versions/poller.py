@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
 from services.search_api.engine.worker import NICE, lower_priority
+
+log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 
@@ -42,6 +45,9 @@ class Poller:
     def _run(self) -> None:
         lower_priority(NICE)
         while not self._stopped.is_set():
-            self._poll()
+            try:
+                self._poll()
+            except Exception:  # a bug in one look must not be the last look: the service would stay as it is for ever
+                log.exception("%s: this look failed, the next one is in %g s", self._thread.name, self._seconds)
             self._woken.wait(self._seconds)
             self._woken.clear()

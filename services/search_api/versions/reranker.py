@@ -10,6 +10,7 @@ from ance.runtime.contracts import ArtifactRef
 from ance.runtime.run import OpenRun
 from services.search_api.engine.reranking import Reranker
 from services.search_api.settings import SearchSettings
+from services.search_api.versions.late_imports import import_models
 from services.search_api.versions.poller import Poller
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class RerankerFollower:
         log.info("reranker loaded", extra={"step": ref.step})
 
     def _load(self, ref: ArtifactRef) -> Reranker:
+        import_models()
         from ance.model.cross_encoder import CrossEncoder
 
         settings, encoding = self._run.settings, self._run.config.encoding

@@ -14,6 +14,7 @@ from ance.runtime.layout import TRAINER_STATE
 from ance.runtime.run import OpenRun
 from ance.runtime.store import Store
 from services.search_api.settings import SearchSettings
+from services.search_api.versions.late_imports import import_models
 
 if TYPE_CHECKING:
     from ance.data.dataset import Dataset
@@ -99,7 +100,7 @@ def load(
         RefusedVersion: the files are what was published, but cannot be loaded.
         TemporaryError: the engine that keeps the index does not answer.
     """
-    # Torch takes seconds to import: until then the service says that it is alive.
+    import_models()
     from ance.model.encoding import TextEncoder
 
     try:
