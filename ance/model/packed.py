@@ -38,8 +38,10 @@ class Run(NamedTuple):
 
 
 CPU_ROWS = 256
-"""On a CPU, matrix products get a multiple of this many rows: oneDNN compiles a kernel for each number of rows it
-meets, which takes longer than the product itself (in bfloat16, three times as long for 4,096 rows of MiniLM)."""
+"""On a CPU, matrix products get a multiple of this many rows, or fewer if that is a power of two: oneDNN compiles a
+kernel for each number of rows it meets, which takes longer than the product itself (in bfloat16, three times as long
+for 4,096 rows of MiniLM). One query of a search would still cost as much as ten if it were filled up to 256 rows."""
+FEWEST_CPU_ROWS = 32
 
 
 class PackedEncoder:
@@ -64,7 +66,7 @@ class PackedEncoder:
         self._pooling, self._normalize = model.layout.pooling, model.layout.normalize
         self._head = deepcopy(model.head).to(device) if model.head is not None else None
         self._device = device
-        self._fewest = CPU_ROWS if device.type == "cpu" else 1
+        self._rows: Callable[[int], int] = _few_values if device.type == "cpu" else int
 
     @staticmethod
     def supports(model: BiEncoder) -> bool:
@@ -88,7 +90,7 @@ class PackedEncoder:
         for layer in self._layers[:-1]:
             hidden = layer(hidden, runs)
         if self._pooling == "cls":
-            starts = np.zeros(_round_up(len(lengths), self._fewest), np.int64)
+            starts = np.zeros(self._rows(len(lengths)), np.int64)
             starts[: len(lengths)] = np.cumsum(lengths) - lengths
             pooled = self._layers[-1](hidden, runs, self._move(starts))[: len(lengths)].float()
         else:
@@ -98,7 +100,7 @@ class PackedEncoder:
 
     def _filled_up(self, hidden: Tensor) -> Tensor:
         """[T, hidden] with rows of zeros after the texts, so that few values of T occur."""
-        return F.pad(hidden, (0, 0, 0, _round_up(len(hidden), self._fewest) - len(hidden)))
+        return F.pad(hidden, (0, 0, 0, self._rows(len(hidden)) - len(hidden)))
 
     def _embed(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
         # RoBERTa does not count a padding token, should a text spell one. BERT's offset 0 matches no token.
@@ -171,8 +173,11 @@ class _Layer:
         return attended
 
 
-def _round_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
+def _few_values(rows: int) -> int:
+    """At least as many, and one of few numbers."""
+    if rows >= CPU_ROWS:
+        return -(-rows // CPU_ROWS) * CPU_ROWS
+    return max(FEWEST_CPU_ROWS, 1 << (rows - 1).bit_length())
 
 
 def _texts(flat: Tensor, run: Run) -> Tensor:
