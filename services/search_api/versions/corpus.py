@@ -97,6 +97,7 @@ class Corpus:
     def _load(self) -> None:
         try:
             dataset = self.dataset()
+            self._poller.give_way()
             if self._bm25 is None and self._run.settings.bm25:
                 self._bm25 = self._open_bm25(dataset)
         except (AnceError, OSError) as error:

@@ -204,6 +204,7 @@ class IndexFollower:
             # second each time, in which no search is answered.
             gc.collect()
             gc.freeze()
+            self._poller.give_way()
         if self._current is not None:
             self._leaving = weakref.ref(self._current.encoder)
         self._current = snapshot

@@ -14,7 +14,7 @@ STOP_SECONDS = 5.0
 
 
 class Poller:
-    """Calls `poll` at once, then every `seconds`, and when it is woken. Searches go first."""
+    """Calls `poll` at once, then every `seconds`, and when it is woken."""
 
     def __init__(self, name: str, poll: Callable[[], None], seconds: float) -> None:
         self._poll = poll
@@ -35,6 +35,11 @@ class Poller:
         """Sleep within a poll. Returns whether the thread was told to stop meanwhile."""
         return self._stopped.wait(seconds)
 
+    def give_way(self) -> None:
+        """From now on searches go first. Said within a poll, as soon as there is no more that a search waits for."""
+        if threading.current_thread() is self._thread:
+            lower_priority(NICE)
+
     def stop(self) -> None:
         """Stop polling. What a poll is doing changes nothing but memory, so the wait for it is short."""
         self._stopped.set()
@@ -43,7 +48,6 @@ class Poller:
             self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        lower_priority(NICE)
         while not self._stopped.is_set():
             try:
                 self._poll()

@@ -54,7 +54,8 @@ class RerankerFollower:
         log.info("reranker loaded", extra={"step": ref.step})
 
     def _load(self, ref: ArtifactRef) -> Reranker:
-        import_models()
+        import_models()  # at full priority: the first index may wait for it
+        self._poller.give_way()
         from ance.model.cross_encoder import CrossEncoder
 
         settings, encoding = self._run.settings, self._run.config.encoding

@@ -1,6 +1,8 @@
 """A thread that looks again and again."""
 
 import logging
+import os
+import sys
 import threading
 
 import pytest
@@ -27,3 +29,24 @@ def test_a_look_that_fails_is_told_and_is_not_the_last(caplog: pytest.LogCapture
     (record,) = caplog.records
     assert record.message == "index-follower: this look failed, the next one is in 0.01 s"
     assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness is each thread's own on Linux only")
+def test_it_gives_way_to_searches_when_it_is_told_to() -> None:
+    nice: list[int] = []
+    looked = threading.Event()
+
+    def look() -> None:
+        nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        poller.give_way()
+        if len(nice) > 1:
+            looked.set()
+
+    poller = Poller("index-follower", look, 0.01)
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    poller.give_way()  # of another thread: says nothing
+    poller.start()
+    assert looked.wait(10)
+    poller.stop()
+    assert nice[:2] == [mine, min(19, mine + 10)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
