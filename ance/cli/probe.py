@@ -30,6 +30,9 @@ def probe(
     run: Annotated[str, typer.Option(help="Id of the run.", show_default=False)],
     step: Annotated[int | None, typer.Option(min=0, help="Step of the checkpoint (default: the newest).")] = None,
     queries: Annotated[int, typer.Option(min=2, help="Training queries to draw.")] = 256,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Queries of a batch (default: the run's).", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     device: Annotated[str, typer.Option(help="Torch device, e.g. cuda.")] = "cpu",
@@ -38,9 +41,13 @@ def probe(
     """Measure loss, gradient norms and overlap of random, in-batch, hardest in-batch, BM25 and ANCE negatives.
 
     The paper's argument: negatives that teach have large gradients. Each query has one negative of each kind, drawn as
-    training draws it, and the loss of such a pair is the paper's. What is found is kept in the run, as probe.json.
+    training draws it, and the loss of such a pair is the paper's. The hardest of a batch is the harder, the larger the
+    share of the corpus that a batch sees: the paper's batches have 8 queries. What is found is kept in the run, as
+    probe.json.
     """
-    report = probe_run(store, run, step, queries=queries, seed=seed, device=device, threads=threads)
+    report = probe_run(
+        store, run, step, queries=queries, batch_size=batch_size, seed=seed, device=device, threads=threads
+    )
     print(json.dumps(report, indent=1) if as_json else table(report))
 
 
@@ -50,6 +57,7 @@ def probe_run(
     step: int | None = None,
     *,
     queries: int = 256,
+    batch_size: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -57,9 +65,9 @@ def probe_run(
     """Probe one checkpoint and keep the result in the store.
 
     Returns:
-        {"run", "dataset", "step", "seed", "queries", "candidates", "rank_correlation", "kinds": {kind: values}} with
-        the values of `describe` for random, in_batch, hardest_in_batch, bm25 and ance; `rank_correlation` is
-        Spearman's, of the bounds with the exact norms over all instances of all kinds.
+        {"run", "dataset", "step", "seed", "queries", "batch_size", "candidates", "rank_correlation", "kinds": {kind:
+        values}} with the values of `describe` for random, in_batch, hardest_in_batch, bm25 and ance;
+        `rank_correlation` is Spearman's, of the bounds with the exact norms over all instances of all kinds.
 
     Raises:
         AnceError: no such run or checkpoint.
@@ -91,7 +99,9 @@ def probe_run(
 
     rng = np.random.default_rng(seed)
     drawn = draw_queries(dataset, config.training.min_positive_grade, queries, rng)
-    kinds, top = negatives_by_kind(dataset, config, model, drawn, rng, device)
+    if batch_size is None:
+        batch_size = config.training.batch_size
+    kinds, top = negatives_by_kind(dataset, config, model, drawn, batch_size, rng, device)
     gradients = {
         kind: _gradients(model.to(device), dataset, config, drawn, negatives) for kind, negatives in kinds.items()
     }
@@ -103,6 +113,7 @@ def probe_run(
         "step": step,
         "seed": seed,
         "queries": len(drawn.rows),
+        "batch_size": batch_size,
         "candidates": config.negatives.candidates,
         "rank_correlation": rank_correlation(bounds, norms),
         "kinds": {kind: describe(found, kinds[kind], top) for kind, found in gradients.items()},

@@ -49,6 +49,7 @@ def negatives_by_kind(
     config: RunConfig,
     model: BiEncoder,
     drawn: ProbedQueries,
+    batch_size: int,
     rng: np.random.Generator,
     device: str,
 ) -> tuple[dict[str, Rows], Rows]:
@@ -88,8 +89,8 @@ def negatives_by_kind(
     kinds = {
         "random": random.negatives(drawn.rows, 1, rng)[:, 0],
         # Any score is the highest with equal chance: one of the batch at random.
-        "in_batch": best_in_batch(rng.random(scores.shape), drawn, config.training.batch_size, rng),
-        "hardest_in_batch": best_in_batch(scores, drawn, config.training.batch_size, rng),
+        "in_batch": best_in_batch(rng.random(scores.shape), drawn, batch_size, rng),
+        "hardest_in_batch": best_in_batch(scores, drawn, batch_size, rng),
         "bm25": listed(top(sparse, sparse_scores)),
         "ance": listed(current),
     }

@@ -97,6 +97,17 @@ def test_the_same_seed_gives_the_same_table_and_another_one_another(
     assert ance(*command, "--seed", "1").out != first.out
 
 
+def test_a_larger_batch_has_harder_negatives(ance: Ance, salad: Salad, probed: tuple[str, RunLayout]) -> None:
+    losses = []
+    for size in (2, 32):
+        ended = ance("probe", "--store", salad.store, "--run", probed[0], "--batch-size", size, "--json")
+        assert ended.status == 0, ended.err
+        report = json.loads(ended.out)
+        assert report["batch_size"] == size
+        losses.append(report["kinds"]["hardest_in_batch"]["loss"])
+    assert losses[0] < losses[1]
+
+
 def test_a_checkpoint_that_is_not_there_is_named(ance: Ance, salad: Salad, probed: tuple[str, RunLayout]) -> None:
     ended = ance("probe", "--store", salad.store, "--run", probed[0], "--step", "7")
     assert f"run '{probed[0]}' has no checkpoint of step 7" in ended.error
@@ -114,7 +125,7 @@ def test_no_kind_ever_gives_a_query_one_of_its_positives(salad: Salad) -> None:
     dataset = Dataset.open(fetch(store, RunLayout.dataset("salad"), salad.folder / "cache"))
     run = RunConfig.model_validate(config(salad.encoder))
     drawn = draw_queries(dataset, 1, 50, rng := np.random.default_rng(0))
-    kinds, top = negatives_by_kind(dataset, run, BiEncoder.start(run.model), drawn, rng, "cpu")
+    kinds, top = negatives_by_kind(dataset, run, BiEncoder.start(run.model), drawn, 8, rng, "cpu")
     assert list(kinds) == KINDS
     for negatives in (*(rows[:, None] for rows in kinds.values()), top):
         assert not is_positive(negatives, drawn.known).any()
