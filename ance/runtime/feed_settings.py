@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import PositiveFloat, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ance.runtime.environment import Environment
 from ance.runtime.feed_credentials import FeedCredentials
 
 
-class FeedSettings(BaseSettings):
+class FeedSettings(Environment):
     """What both ends of the feed are told."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ANCE_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
-    )
 
     feed_token: SecretStr = SecretStr("")
     """Token that the trainer asks the watchers of its feed for (empty: none). On Kubernetes it comes from a Secret."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ance.runtime.environment import Environment
 from ance.runtime.redis_address import RedisAddress
 
 
-class RedisSettings(BaseSettings):
+class RedisSettings(Environment):
     """What every process that uses Redis is told: the services, and `ance queue`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ANCE_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
-    )
 
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)  # it may hold a password
     """URL of Redis, e.g. redis://127.0.0.1:6379/0, or rediss:// for TLS."""

@@ -14,9 +14,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ance.errors import AnceError
+from ance.runtime.environment import Environment
 from ance.runtime.process import TERMINATED, USER_ERROR, run_service
 from ance.runtime.settings import load
 from ance.runtime.shutdown import Shutdown
@@ -27,12 +27,8 @@ LEAVING_SHARE = 0.95
 """Of the grace period: workers that are left then are killed, so that this process still says how it ended."""
 
 
-class LaunchSettings(BaseSettings):
+class LaunchSettings(Environment):
     """Environment of the launcher (prefix ANCE_), beside that of the trainer, which its workers inherit."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ANCE_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
-    )
 
     processes: PositiveInt = 1
     """Trainer processes in this pod, one a GPU."""

@@ -6,17 +6,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import NonNegativeFloat, PositiveFloat, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ance.errors import AnceError
+from ance.runtime.environment import Environment
 
 
-class MilvusSettings(BaseSettings):
+class MilvusSettings(Environment):
     """What every process that uses Milvus is told."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ANCE_", env_ignore_empty=True, frozen=True, use_attribute_docstrings=True
-    )
 
     milvus_uri: str = ""
     """Where Milvus is, e.g. http://milvus:19530, or https:// for TLS. Needed by runs with index.backend milvus."""
