@@ -237,6 +237,11 @@ class EncodeTask(Contract):
     """Of the refresh that it is part of."""
 
     @property
+    def size(self) -> int:
+        """Rows."""
+        return self.stop - self.start
+
+    @property
     def id(self) -> str:
         """The same for the same work, so that it is enqueued and done once."""
         return f"{self.run_id}/{self.step}/{self.part}/{self.shard}"
@@ -252,8 +257,8 @@ class ScoreTask(Contract):
     pairs_uri: str
     """The pairs, .npy as `ance.negatives.pair_scores` has them."""
     pairs_sha256: str = Field(pattern=SHA256)
-    pairs: PositiveInt
-    """How many."""
+    size: PositiveInt
+    """Pairs."""
     teacher_uri: str
     teacher_sha256: str = Field(pattern=SHA256)
     output_uri: str

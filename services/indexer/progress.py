@@ -74,6 +74,4 @@ class PassProgress:
 
 def _work(task: Task) -> int:
     """Pairs to score, or passages to encode. Queries are too few to count."""
-    if isinstance(task, ScoreTask):
-        return task.pairs
-    return task.stop - task.start if task.part is Part.PASSAGES else 0
+    return task.size if isinstance(task, ScoreTask) or task.part is Part.PASSAGES else 0

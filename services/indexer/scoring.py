@@ -113,7 +113,7 @@ class Scoring:
             shard=shard,
             pairs_uri=f"{name}.pairs.npy",
             pairs_sha256=sha256,
-            pairs=len(pairs),
+            size=len(pairs),
             teacher_uri=teacher.manifest_uri,
             teacher_sha256=teacher.manifest_sha256,
             output_uri=f"{name}.scores.npy",
@@ -126,9 +126,9 @@ class Scoring:
             scores: NDArray[np.float32] = np.load(io.BytesIO(self.store.read(task.output_uri)), allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise AnceError(f"{task.output_uri}: not a .npy file ({error}); {remedy}") from error
-        if scores.shape != (task.pairs,) or scores.dtype != np.float32 or not np.isfinite(scores).all():
+        if scores.shape != (task.size,) or scores.dtype != np.float32 or not np.isfinite(scores).all():
             found = f"{scores.dtype} {scores.shape}"
-            raise AnceError(f"{task.output_uri}: expected {task.pairs} finite float32 scores, found {found}; {remedy}")
+            raise AnceError(f"{task.output_uri}: expected {task.size} finite float32 scores, found {found}; {remedy}")
         return scores
 
     def _publish(self, known: PairScores, teacher: ArtifactRef) -> None:

@@ -115,19 +115,14 @@ class Inferencer:
         should_stop = self._health.beating(lambda: self._shutdown.requested or lease.interrupted)
         match task:
             case EncodeTask():
-                data = npy_bytes(self._encode(task, should_stop))
+                found, counter = self._encode(task, should_stop), self._metrics.rows_encoded.labels(part=task.part)
             case ScoreTask():
-                with self._health.long_work():
-                    self._scorer.load(task)
-                data = npy_bytes(self._scorer.score(task, should_stop))
+                found, counter = self._score(task, should_stop), self._metrics.pairs_scored
+        data = npy_bytes(found)
         if not self._store.write_new(task.output_uri, data):
             # A worker that lost its lease still finished: its output stands, whoever reads it has one version.
             data = self._store.read(task.output_uri)
-        match task:
-            case EncodeTask():
-                self._metrics.rows_encoded.labels(part=task.part).inc(task.stop - task.start)
-            case ScoreTask():
-                self._metrics.pairs_scored.inc(task.pairs)
+        counter.inc(task.size)
         return describe(data, seconds=time.perf_counter() - started)
 
     def _encode(self, task: EncodeTask, should_stop: Callable[[], bool]) -> np.ndarray:
@@ -145,6 +140,11 @@ class Inferencer:
             on_batch=self._count_batch,
             on_out_of_memory=self._metrics.oom_retries.inc,
         )
+
+    def _score(self, task: ScoreTask, should_stop: Callable[[], bool]) -> np.ndarray:
+        with self._health.long_work():
+            self._scorer.load(task)
+        return self._scorer.score(task, should_stop)
 
     def _stored(self, task: Task) -> dict[str, str] | None:
         """The result of a task that another delivery has already finished, or None."""
@@ -174,14 +174,13 @@ class Inferencer:
 def task_span(lease: TaskLease) -> Span:
     """A part of the refresh that the task belongs to; the tokens are counted as they are encoded."""
     task = lease.task
-    scores = isinstance(task, ScoreTask)
     return span(
-        "score" if scores else "encode",
+        "score" if isinstance(task, ScoreTask) else "encode",
         parent=task.traceparent,
         step=task.step,
         part=str(task.part),
         shard=task.shard,
-        rows=task.pairs if isinstance(task, ScoreTask) else task.stop - task.start,
+        rows=task.size,
         attempt=lease.attempt,
     )
 

@@ -76,7 +76,7 @@ def score_tasks(under_way: Pass) -> list[ScoreTask]:
             shard=shard,
             pairs_uri=f"{layout.score_parts(20)}/{shard}.pairs.npy",
             pairs_sha256=f"{shard:064x}",
-            pairs=200,
+            size=200,
             teacher_uri=f"{layout.teacher}/manifest.json",
             teacher_sha256="0" * 64,
             output_uri=f"{layout.score_parts(20)}/{shard}.scores.npy",

@@ -179,5 +179,5 @@ def test_a_task_names_its_pairs_by_their_hash(judged: Pass) -> None:
             assert lease is not None and isinstance(lease.task, ScoreTask)
             data = judged.run.store.read(lease.task.pairs_uri)
             assert hashlib.sha256(data).hexdigest() == lease.task.pairs_sha256
-            assert lease.task.pairs_sha256[:16] in lease.task.id and lease.task.pairs == len(np.load(io.BytesIO(data)))
+            assert lease.task.pairs_sha256[:16] in lease.task.id and lease.task.size == len(np.load(io.BytesIO(data)))
         leading.lease.release()
