@@ -56,6 +56,15 @@ def test_a_wait_without_a_request_lasts_its_time() -> None:
 
 
 def test_a_second_interrupt_meets_the_handler_of_before() -> None:
+    # A shell starts its background jobs with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupt_twice()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt_twice() -> None:
     with Shutdown() as shutdown:
         os.kill(os.getpid(), signal.SIGINT)
         assert shutdown.requested
