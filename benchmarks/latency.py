@@ -8,7 +8,7 @@ python -m benchmarks.latency [--store URL --run ID] [--dataset beir:FOLDER] [--q
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -35,21 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> Result:
     options = command_line.parse_args(arguments)
     offline()
     use_one_thread()
-    seconds: dict[str, list[float]] = {"dense": [], "rerank": []}
+    timings: dict[str, list[dict[str, float]]] = {"dense": [], "rerank": []}
     found: dict[str, list[list[str]]] = {"dense": [], "rerank": []}
     with run_to_serve(options.store, options.run, options.dataset) as run:
         with service(run, threads=options.threads) as (url, _), httpx.Client(timeout=120) as client:
             wait_for_reranking(url)
             queries = run.queries()[: options.queries]
             for query in [queries[0], *queries]:  # the first one warms up
-                for mode in seconds:
+                for mode in timings:
                     body = {"query": query, "mode": mode, "top_k": DEPTH, "candidates": DEPTH, "fields": []}
                     answer = client.post(f"{url}/v1/search", json=body).raise_for_status().json()
-                    seconds[mode].append(answer["timings"]["total"])
+                    timings[mode].append(answer["timings"])
                     found[mode].append([hit["id"] for hit in answer["results"][0]["hits"]])
         quality = {mode: metrics(run, rankings[1:]) for mode, rankings in found.items()} if options.store else {}
         source = run.config.dataset if options.store else options.dataset
-    dense, rerank = seconds["dense"][1:], seconds["rerank"][1:]
+    dense, rerank = ([parts["total"] for parts in timings[mode][1:]] for mode in ("dense", "rerank"))
     ratios = [theirs / ours for ours, theirs in zip(dense, rerank, strict=True)]
     result = Result(
         name="latency",
@@ -62,12 +62,29 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         n=len(dense),
         spread=(min(ratios), max(ratios)),
         machine=machine(),
-        details={"unit": "s", "dataset": source, "documents": DEPTH, "quality": quality},
+        details={
+            "unit": "s",
+            "dataset": source,
+            "documents": DEPTH,
+            "stages": {mode: stages(parts[1:]) for mode, parts in timings.items()},
+            "quality": quality,
+        },
     )
     print(result.to_json() if options.json else result.line())
+    for mode, values in {} if options.json else result.details["stages"].items():
+        print(f"  {mode:6}", *(f"{stage} {1e3 * value:.2f} ms" for stage, value in values.items()))
     for mode, values in {} if options.json else quality.items():
         print(f"  {mode:6}", *(f"{name} {value:.4f}" for name, value in values.items()))
     return result
+
+
+def stages(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Seconds of each stage at the median, without those that a mode does not have."""
+    return {
+        stage: median(parts[stage] for parts in timings)
+        for stage in timings[0]
+        if any(parts[stage] for parts in timings)
+    }
 
 
 @contextmanager
