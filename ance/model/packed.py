@@ -22,8 +22,7 @@ from ance.model.backbone import position_offset
 from ance.model.batching import to_device
 from ance.model.bi_encoder import BiEncoder
 from ance.model.head import to_vectors
-
-Copy = Callable[[Tensor], Tensor]
+from ance.model.linear import Copy, linear
 
 
 class Run(NamedTuple):
@@ -41,7 +40,7 @@ CPU_ROWS = 256
 """On a CPU, matrix products get a multiple of this many rows, or fewer if that is a power of two: oneDNN compiles a
 kernel for each number of rows it meets, which takes longer than the product itself (in bfloat16, three times as long
 for 4,096 rows of MiniLM). One query of a search would still cost as much as ten if it were filled up to 256 rows."""
-FEWEST_CPU_ROWS = 32
+FEWEST_CPU_ROWS = 16
 
 
 class PackedEncoder:
@@ -124,30 +123,18 @@ class _LayerNorm:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
-class _Linear:
-    """One matrix product for one or more linear layers of the same input."""
-
-    def __init__(self, copy: Copy, *layers: nn.Linear) -> None:
-        self.weight = copy(torch.cat([layer.weight for layer in layers]))
-        self.bias = copy(torch.cat([layer.bias for layer in layers]))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-
 class _Layer:
     """One transformer layer, post-norm as in BERT."""
 
     def __init__(self, layer: Any, copy: Copy) -> None:
         attention, output = layer.attention, layer.output
         self.heads = attention.self.num_attention_heads
-        self.query = _Linear(copy, attention.self.query)
-        self.key_value = _Linear(copy, attention.self.key, attention.self.value)
-        self.project = _Linear(copy, attention.output.dense)
+        self.query = linear(copy, attention.self.query)
+        self.key_value = linear(copy, attention.self.key, attention.self.value)
+        self.project = linear(copy, attention.output.dense)
         self.attention_norm = _LayerNorm(attention.output.LayerNorm, copy)
-        self.up = _Linear(copy, layer.intermediate.dense)
-        self.activation = layer.intermediate.intermediate_act_fn
-        self.down = _Linear(copy, output.dense)
+        self.up = linear(copy, layer.intermediate.dense, activation=layer.intermediate.intermediate_act_fn)
+        self.down = linear(copy, output.dense)
         self.norm = _LayerNorm(output.LayerNorm, copy)
 
     def __call__(self, hidden: Tensor, runs: list[Run], starts: Tensor | None = None) -> Tensor:
@@ -155,8 +142,8 @@ class _Layer:
         key_value = self.key_value(hidden)
         hidden = hidden if starts is None else hidden[starts]
         attended = self._attend(self.query(hidden), key_value, runs, starts is not None)
-        hidden = self.attention_norm(self.project(attended).add_(hidden))
-        return self.norm(self.down(self.activation(self.up(hidden))).add_(hidden))
+        hidden = self.attention_norm(self.project.plus(attended, hidden))
+        return self.norm(self.down.plus(self.up(hidden), hidden))
 
     def _attend(self, query: Tensor, key_value: Tensor, runs: list[Run], first: bool) -> Tensor:
         attended = torch.zeros_like(query)
