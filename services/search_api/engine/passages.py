@@ -39,8 +39,7 @@ def _hits(passages: Texts, rows: list[int], scores: list[float], fields: Sequenc
 
 def full_texts(passages: Texts, rows: Sequence[int]) -> list[str]:
     """Title and text of each row as one string, as BM25 and the cross-encoder read them."""
-    documents = (passages.documents[row] for row in rows)
-    return [f"{document['title']} {document['text']}".strip() for document in documents]
+    return [passages.full_text(row) for row in rows]
 
 
 def allowed_rows(passages: Texts, chosen: Filter | None) -> NDArray[np.bool_] | None:
