@@ -62,10 +62,9 @@ class MinedNegatives:
     def open(cls, folder: Path) -> "MinedNegatives":
         """Memory-map a saved version."""
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-        counts = folder / DROPPED  # versions of runs that began before it was written have none
         return cls(
             **arrays,
-            dropped=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {},
+            dropped=json.loads((folder / DROPPED).read_text(encoding="utf-8")),
             teacher=PairScores.open(folder, TEACHER) if (folder / f"{TEACHER}{PAIRS}").exists() else None,
         )
 

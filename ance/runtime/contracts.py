@@ -202,8 +202,7 @@ class Manifest(Contract):
 
     def to_bytes(self) -> bytes:
         """The exact bytes that are stored, and whose sha256 identifies the artifact."""
-        # Manifests written before there was tracing keep their bytes, and so their hash.
-        return self.model_dump_json(indent=1, exclude=None if self.traceparent else {"traceparent"}).encode()
+        return self.model_dump_json(indent=1).encode()
 
 
 class ArtifactRef(Contract):

@@ -86,12 +86,6 @@ def test_a_saved_version_is_mapped_back_as_it_was(tmp_path):
     assert opened.dropped == mined.dropped == {"known_positive": 10}
 
 
-def test_a_version_without_counts_opens_as_one_that_dropped_nothing(tmp_path):
-    mine(*ranking(), qrels(), CONFIG, step=1).save(tmp_path)
-    (tmp_path / "dropped.json").unlink()
-    assert MinedNegatives.open(tmp_path).dropped == {}
-
-
 def test_candidates_near_the_positive_or_above_it_are_dropped_and_counted():
     ids, scores = ranking()
     config = CONFIG.model_copy(update={"absolute_margin": 0.5, "candidates": PASSAGES})
