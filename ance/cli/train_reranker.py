@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from ance.cli.counts import Counts
+from ance.cli.steps import Steps
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.model.cross_encoder import CrossEncoder
@@ -56,9 +56,9 @@ def train_reranker(
     hard = MixedNegatives([ListedNegatives(mined.queries, mined.negatives, random) for mined in lists])
     torch.manual_seed(config.seed)  # for the head, and dropout
     model = CrossEncoder.start(str(fetch(store, start, DEFAULT_CACHE)), max_tokens=max_tokens)
-    with Counts() as counts:
-        trainer = RerankerTrainer(model, dataset, random, hard, config, device)
-        losses = trainer.run(lambda done, _: counts.show("steps of the reranker", done))
+    trainer = RerankerTrainer(model, dataset, random, hard, config, device)
+    with Steps("reranker", config.steps) as steps:
+        losses = trainer.run(steps.show)
     parents = {"checkpoint": start} | ({"negatives": newest} if newest is not None else {})
     stats = {"training": config.model_dump(mode="json"), "max_tokens": max_tokens, "loss": losses[-1]}
     return _publish(store, layout, run_config, model, parents, stats), losses
