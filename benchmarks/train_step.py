@@ -1,13 +1,15 @@
 """A training step against the trainer of sentence-transformers and a plain torch loop.
 
 Same model, texts, batches, loss, precision and threads; in-batch loss with one hard negative a query. The three take
-turns, step by step, in one process. Ours reads token ids that `ance prepare` has stored, the others tokenise.
+turns, step by step, in one process. Ours reads token ids that `ance prepare` has stored, the others tokenise. Batches
+in which ours would mask a known positive are left out: the others learn from it as a negative.
 
 python -m benchmarks.train_step [--dataset beir:FOLDER] [--dtype bfloat16] [--threads 2] [--pairs 30] [--json]
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ import numpy as np
 from ance.data.dataset import Dataset
 from ance.data.open_source import open_source
 from ance.data.prepare import prepare
+from ance.data.qrels import Qrels
 from ance.data.tokenizer import Tokenizer
 from ance.model.bi_encoder import BiEncoder
 from ance.negatives.sources import RandomNegatives
@@ -69,22 +72,26 @@ def compare(config: RunConfig, source: str, folder: Path, n: int) -> Result:
     BiEncoder.start(config.model).save(folder / "model")
     qrels = dataset.qrels("train")
     stream, negatives = TrainingBatches(qrels, training), RandomNegatives(len(dataset.passages), qrels)
-    texts = [texts_of(dataset, stream.batch(step, negatives)[0]) for step in range(WARM_UP + n)]
+    drawn = ((step, stream.batch(step, negatives)[0]) for step in itertools.count())
+    steps = list(itertools.islice(((step, batch) for step, batch in drawn if not masks(batch, qrels)), WARM_UP + n))
+    texts = [texts_of(dataset, batch) for _, batch in steps]
     ours = our_step(dataset, config, folder / "model")
     plain = PlainLoop(folder / "model", config.model, training)
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
     losses: dict[str, list[float]] = {"ours": [], "plain": []}
 
-    def others(step: int) -> None:
+    def others(turn: int) -> None:
+        step, _ = steps[turn]
+
         def run_ours() -> float:
             batches = stream.batch(step, negatives)  # to draw them is a part of the step
             return ours.run(step, batches, loss="in_batch", learning_rate=LEARNING_RATE).loss
 
         def run_plain() -> float:
-            return plain.step(texts[step])
+            return plain.step(texts[turn])
 
-        turns = [("ours", run_ours), ("plain", run_plain)]
-        for name, run in turns if step % 2 else reversed(turns):
+        both = [("ours", run_ours), ("plain", run_plain)]
+        for name, run in both if turn % 2 else reversed(both):
             began = time.perf_counter()
             losses[name].append(run())
             seconds[name].append(time.perf_counter() - began)
@@ -128,6 +135,12 @@ def texts_of(dataset: Dataset, batch: TrainingBatch) -> Texts:
         "positive": [passages.full_text(row) for row in batch.positive_rows.tolist()],
         "negative": [passages.full_text(row) for row in batch.negative_rows[:, 0].tolist()],
     }
+
+
+def masks(batch: TrainingBatch, qrels: Qrels) -> bool:
+    """Whether a passage of the batch is a positive of two of its queries: we do not learn from it as a negative."""
+    passages = np.concatenate([batch.positive_rows, batch.negative_rows[:, 0]])
+    return any(np.isin(passages, qrels.positives(query)).sum() > 1 for query in batch.query_rows.tolist())
 
 
 def our_step(dataset: Dataset, config: RunConfig, folder: Path) -> TrainingStep:
