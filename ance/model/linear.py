@@ -40,8 +40,10 @@ def linear(copy: Copy, *layers: nn.Linear, activation: Activation = unchanged) -
 def prepacks(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether oneDNN multiplies such weights itself. In float32 an order of its own gains nothing."""
     supported = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
+    if device.type != "cpu" or dtype not in supported or not torch.backends.mkldnn.is_available():
+        return False
     operators: Any = torch.ops.mkldnn
-    return device.type == "cpu" and dtype in supported and bool(getattr(operators, supported[dtype])())
+    return bool(getattr(operators, supported[dtype])())
 
 
 class Linear:
