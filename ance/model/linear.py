@@ -8,7 +8,7 @@ makes such a copy for each product, which for the few tokens of a query takes as
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -40,10 +40,10 @@ def linear(copy: Copy, *layers: nn.Linear, activation: Activation = unchanged) -
 def prepacks(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether oneDNN multiplies such weights itself. In float32 an order of its own gains nothing."""
     supported = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
-    if device.type != "cpu" or dtype not in supported or not torch.backends.mkldnn.is_available():
+    if device.type != "cpu" or dtype not in supported:
         return False
-    operators: Any = torch.ops.mkldnn
-    return bool(getattr(operators, supported[dtype])())
+    ask: Callable[[], bool] | None = getattr(torch.ops.mkldnn, supported[dtype], None)  # torch may lack oneDNN
+    return ask is not None and ask()
 
 
 class Linear:
