@@ -14,11 +14,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ance.data.ragged import Ragged
@@ -38,7 +40,7 @@ SHORTEST = 65
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A matrix product [m, k] x [k, n]."""
+    """A matrix product [m, k] x [k, n], as a linear layer makes it."""
 
     m: int
     k: int
@@ -52,10 +54,10 @@ class Product:
 
     def repeat(self, operations: float) -> None:
         """Compute it as often as makes about so many operations."""
-        a, b = torch.randn(self.m, self.k).to(self.dtype), torch.randn(self.k, self.n).to(self.dtype)
-        out = torch.empty(self.m, self.n, dtype=self.dtype)
-        for _ in range(max(1, round(operations / self.operations))):
-            torch.mm(a, b, out=out)
+        x, weight = torch.randn(self.m, self.k).to(self.dtype), torch.randn(self.n, self.k).to(self.dtype)
+        with torch.inference_mode():
+            for _ in range(max(1, round(operations / self.operations))):
+                F.linear(x, weight)
 
     def seconds(self) -> float:
         """Of one, at the best of ten."""
@@ -143,8 +145,8 @@ def compare(texts: int, layers: int, n: int) -> Result:
 def long_texts(tokenizer: Tokenizer, count: int) -> Ragged:
     """Functions of Python's standard library that have over 64 tokens."""
     around = len(tokenizer.special.prefix) + len(tokenizer.special.suffix)
-    found = [ids for ids in tokenizer.encode(list(python_functions()), MAX_TOKENS) if len(ids) + around >= SHORTEST]
-    found = found[:count]
+    tokenised = (tokenizer.encode([text], MAX_TOKENS)[0] for text in python_functions())
+    found = list(islice((ids for ids in tokenised if len(ids) + around >= SHORTEST), count))
     return Ragged(np.concatenate([np.asarray(ids, np.uint16) for ids in found]), np.cumsum([0, *map(len, found)]))
 
 
