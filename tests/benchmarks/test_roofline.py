@@ -24,7 +24,9 @@ def test_operations_of_texts_are_those_of_the_forward_pass() -> None:
     assert operations_of(model, np.array([70, 128])) == counted
 
 
-def test_operations_of_a_product() -> None:
+def test_the_rate_of_a_product_is_its_operations_a_second() -> None:
+    product = Product(64, 128, 256, torch.float32)
     with FlopCounterMode(display=False) as counter:
-        Product(8, 16, 32, torch.float32).repeat(3 * 2 * 8 * 16 * 32)
-    assert counter.get_total_flops() == 3 * 2 * 8 * 16 * 32
+        rate = product.rate()
+    assert counter.get_total_flops() == 20 * product.operations
+    assert 1e6 < rate < 1e14
