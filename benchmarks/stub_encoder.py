@@ -32,12 +32,12 @@ def main() -> None:
                 continue
             with lease:
                 task = lease.task
-                time.sleep((task.stop - task.start) / float(rows_a_second))
+                time.sleep(task.size / float(rows_a_second))
                 rng = np.random.default_rng(zlib.crc32(task.id.encode()))
                 data = io.BytesIO()
-                np.save(data, rng.standard_normal((task.stop - task.start, int(dim)), np.float32), allow_pickle=False)
+                np.save(data, rng.standard_normal((task.size, int(dim)), np.float32), allow_pickle=False)
                 store.write_new(task.output_uri, data.getvalue())
-                lease.done({"rows": str(task.stop - task.start)})
+                lease.done({"rows": str(task.size)})
 
 
 if __name__ == "__main__":

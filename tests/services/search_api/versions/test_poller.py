@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import threading
 
 import pytest
@@ -31,7 +30,6 @@ def test_a_look_that_fails_is_told_and_is_not_the_last(caplog: pytest.LogCapture
     assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="niceness is each thread's own on Linux only")
 def test_it_gives_way_to_searches_when_it_is_told_to() -> None:
     nice: list[int] = []
     looked = threading.Event()
