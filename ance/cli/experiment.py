@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ance.cli.run_scores import Candidates
+    from ance.cli.split_facts import SplitFacts
     from ance.runtime.contracts import RunConfig
     from ance.runtime.store import Store
 
@@ -50,12 +51,11 @@ class Experiment:
         create_run(store, text, source)
         return cls(folder, run, store, port, started)
 
-    def splits(self) -> set[str]:
-        """Of the data set."""
-        from ance.runtime.artifacts import read_manifest
-        from ance.runtime.layout import RunLayout, manifest_of
+    def splits(self) -> "dict[str, SplitFacts]":
+        """Of the data set, and what each allows."""
+        from ance.cli.split_facts import split_facts
 
-        return set(read_manifest(self.store, manifest_of(RunLayout.dataset(self.run.dataset))).stats["splits"])
+        return split_facts(self.store, self.run.dataset)
 
     def train(self, inferencers: int, *, then_serve: bool = False, at_end: Callable[[], None] | None = None) -> bool:
         """Run the services on this machine. See `run_local`."""

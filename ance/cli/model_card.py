@@ -105,7 +105,8 @@ def _recipe(config: RunConfig, step: int) -> Iterable[tuple[str, object]]:
     yield "batch", f"{training.batch_size * training.gradient_accumulation} queries"
     yield "negatives of a query", training.negatives_per_query
     yield "candidates", f"top {config.negatives.candidates}, {config.negatives.sample} sampled"
-    yield "optimiser", training.optimizer
+    used = [training.in_stage(stage).optimizer for stage in (training.warmup, training.ance) if stage.steps]
+    yield "optimiser", ", then ".join(dict.fromkeys(used)) or "none"
     yield "seed", training.seed
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from os import environ
 from pathlib import Path
 from string import Template
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import Field, PositiveFloat, ValidationError, model_validator
@@ -15,7 +15,11 @@ from ance.cli.demo import DATASET
 from ance.cli.run_scores import Candidates
 from ance.config import Section
 from ance.errors import AnceError
+from ance.evaluation.measures import BM25
 from ance.runtime.contracts import RunConfig, describe
+
+if TYPE_CHECKING:
+    from ance.cli.split_facts import SplitFacts
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 OWN_DATA = "python-env"
@@ -24,10 +28,14 @@ System = Literal[
 ]  # as `ance eval` names them
 Measure = Literal["RR@10", "AP@10", "nDCG@10", "R@100", "R@1000", "Coverage@20", "Coverage@100"]
 """What `ance eval` measures."""
+Verdict = Literal["reproduced", "above", "not reproduced"]
 
 
 class Recipe(Section):
-    """One experiment, and what is known of its result."""
+    """One experiment, and what is known of its result.
+
+    A file may name another recipe as its `base`, and then has only what differs: of `run` the settings that it changes.
+    """
 
     title: str
     source: str
@@ -43,7 +51,7 @@ class Recipe(Section):
     expected: dict[str, dict[System, dict[Measure, float | None]]] = Field(min_length=1)
     """Split -> system -> measure -> score; null where none is known, and what is measured is only shown."""
     tolerance: PositiveFloat
-    """A score is reproduced if it is at most this much below the expected one."""
+    """A score is reproduced if it differs from the expected one by at most this much."""
     notes: str = ""
     """What is done otherwise than in the source."""
     run: dict[str, Any]
@@ -62,6 +70,36 @@ class Recipe(Section):
     def systems(self) -> set[str]:
         """What has to be scored: a model, where what it re-ranks is expected."""
         return {system.rpartition("+")[2] for systems in self.expected.values() for system in systems}
+
+    @property
+    def trains(self) -> bool:
+        """Whether a model learns, or is only evaluated."""
+        training = self.run["training"]
+        return any(training[stage]["steps"] for stage in ("warmup", "ance"))
+
+    def require_measurable(self, splits: Mapping[str, SplitFacts]) -> None:
+        """Check that the data set allows to measure all that is expected.
+
+        Args:
+            splits: of the data set, by name.
+
+        Raises:
+            AnceError: a split is missing, or has no judgements, answers or candidates to measure by.
+        """
+        for split, systems in self.expected.items():
+            if split not in splits:
+                raise AnceError(f"data set {self.dataset} has no split {split}, only: {', '.join(splits)}")
+            facts, expected = splits[split], {measure for measures in systems.values() for measure in measures}
+            if missing := sorted(expected - set(facts.measures)):
+                raise AnceError(
+                    f"data set {self.dataset}, split {split}: {', '.join(missing)} cannot be measured, "
+                    f"only: {', '.join(facts.measures) or 'nothing'}; correct 'expected.{split}' or the data set"
+                )
+            if self.candidates is Candidates.GIVEN and not facts.candidates:
+                raise AnceError(
+                    f"data set {self.dataset}, split {split}: its source gave no candidates; "
+                    f"leave out 'expected.{split}' or use candidates: bm25"
+                )
 
     def spec(self, environment: Mapping[str, str] = environ) -> str:
         """What to prepare.
@@ -86,8 +124,8 @@ class Score(Section):
     measure: str
     expected: float | None
     measured: float
-    reproduced: bool | None
-    """None where nothing is expected."""
+    verdict: Verdict | None
+    """`above` is a score that is better than expected by more than the tolerance; None where nothing is expected."""
 
 
 def names() -> list[str]:
@@ -101,44 +139,81 @@ def read_recipe(name: str) -> tuple[Recipe, str]:
     Raises:
         AnceError: there is none, or a key of it is not valid.
     """
+    path, values = _read(name)
+    try:
+        recipe = Recipe.model_validate(_completed(path, values))
+    except ValidationError as error:
+        raise AnceError(f"{path}: {describe(error)}") from error
+    text = yaml.safe_dump({"run": path.stem, "dataset": path.stem, **recipe.run}, sort_keys=False)
+    _require_trained(recipe, RunConfig.parse(text, str(path)), path)
+    return recipe, text
+
+
+def _read(name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a recipe and what is in it."""
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
-        recipe = Recipe.model_validate(values)
     except FileNotFoundError as error:
         known = ", ".join(names()) or "none: recipes are in the source tree, clone the repository"
         raise AnceError(f"no recipe '{name}'; give a file or one of: {known}") from error
     except yaml.YAMLError as error:
         raise AnceError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise AnceError(f"{path}: {describe(error)}") from error
-    text = yaml.safe_dump({"run": path.stem, "dataset": path.stem, **recipe.run}, sort_keys=False)
-    RunConfig.parse(text, str(path))
-    return recipe, text
+    if not isinstance(values, dict):
+        raise AnceError(f"{path}: expected a mapping of keys, found {type(values).__name__}")
+    return path, values
+
+
+def _completed(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with what it takes from its base: each key that it lacks, and of `run` each setting."""
+    base, own = values.get("base"), {key: value for key, value in values.items() if key != "base"}
+    if base is None:
+        return own
+    _, inherited = _read(str(base))
+    if "base" in inherited:
+        raise AnceError(f"{path}: base: recipe '{base}' has a base itself; name that one, '{inherited['base']}'")
+    return {**inherited, **own, "run": _changed(inherited.get("run"), own.get("run", {}))}
+
+
+def _changed(settings: Any, changes: Any) -> Any:
+    if not (isinstance(settings, dict) and isinstance(changes, dict)):
+        return changes
+    return settings | {key: _changed(settings.get(key), change) for key, change in changes.items()}
+
+
+def _require_trained(recipe: Recipe, run: RunConfig, path: Path) -> None:
+    steps = {"warmup": run.training.warmup.steps, "ance": run.training.ance.steps}
+    for system in sorted(recipe.systems):
+        if steps.get(system) == 0:
+            raise AnceError(f"{path}: expects scores of {system}, but training.{system}.steps is 0: there is none")
 
 
 def compare(recipe: Recipe, measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Score]:
     """Each expected score beside the measured one.
 
     Args:
-        measured: split -> system -> measure -> score.
+        measured: split -> system -> measure -> score, with all that is expected.
     """
     return [
-        _held_against(recipe.tolerance, split, system, measure, expected, measured[split][system][measure])
+        Score(
+            split=split,
+            system=system,
+            measure=measure,
+            expected=expected,
+            measured=measured[split][system][measure],
+            verdict=_verdict(recipe, system, expected, measured[split][system][measure]),
+        )
         for split, systems in recipe.expected.items()
         for system, measures in systems.items()
         for measure, expected in measures.items()
     ]
 
 
-def _held_against(
-    tolerance: float, split: str, system: str, measure: str, expected: float | None, measured: float
-) -> Score:
-    return Score(
-        split=split,
-        system=system,
-        measure=measure,
-        expected=expected,
-        measured=measured,
-        reproduced=None if expected is None else measured >= expected - tolerance,
-    )
+def _verdict(recipe: Recipe, system: str, expected: float | None, measured: float) -> Verdict | None:
+    """What no training precedes has to be met from both sides; a model that has learnt may be better than expected."""
+    if expected is None:
+        return None
+    if abs(measured - expected) <= recipe.tolerance:
+        return "reproduced"
+    learnt = system != BM25 and recipe.trains
+    return "above" if learnt and measured > expected else "not reproduced"

@@ -75,8 +75,9 @@ def evaluate_splits(
 
     Returns:
         For each split {"dataset", "split", "queries", "systems": {name: {measure: value}}} with the systems bm25,
-        start, warmup and ance; ance is the run's newest checkpoint. With `rerank_depth` also bm25+rerank, with
-        `candidates` also e.g. bm25+ance. The measures are those of `ance.evaluation.scores`. With `against` also
+        start, warmup and ance; ance is the run's newest checkpoint, and a run without warm-up steps has no warmup.
+        With `rerank_depth` also bm25+rerank, with `candidates` also e.g. bm25+ance. The measures are those of
+        `ance.evaluation.scores`. With `against` also
         {"against": {"system", "compared": {name: {measure: {"difference", "p", ...}}}}}.
 
     Raises:
@@ -196,10 +197,10 @@ def _last_step(run: _Run) -> int:
 
 
 def _steps(config: "RunConfig", last: int) -> dict[str, int]:
-    """Checkpoints to score by system. A system whose training has not ended is left out."""
-    steps = {"start": 0}
-    if last >= config.training.warmup.steps:
-        steps["warmup"] = config.training.warmup.steps
-    if last > config.training.warmup.steps:
+    """Checkpoints to score by system. A system whose training has not ended is left out, or has no steps."""
+    steps, warmup = {"start": 0}, config.training.warmup.steps
+    if 0 < warmup <= last:
+        steps["warmup"] = warmup
+    if last > warmup:
         steps["ance"] = last
     return steps

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ance.data.ragged import Decoded, Ragged, RaggedWriter
+
+_TEXTS, _OFFSETS = "answers.bin", "answers.npy"
 
 
 def write_answers(folder: Path, query_ids: Sequence[str], answers: Mapping[str, Sequence[str]]) -> None:
@@ -19,7 +21,7 @@ def write_answers(folder: Path, query_ids: Sequence[str], answers: Mapping[str, 
         query_ids: id of each query row.
         answers: by query id; a query without any gets none.
     """
-    with RaggedWriter(folder / "answers.bin", folder / "answers.npy", np.uint8) as writer:
+    with RaggedWriter(folder / _TEXTS, folder / _OFFSETS, np.uint8) as writer:
         for query_id in query_ids:
             line = json.dumps(list(answers.get(query_id, ())), ensure_ascii=False)
             writer.append(np.frombuffer(line.encode(), np.uint8))
@@ -27,9 +29,14 @@ def write_answers(folder: Path, query_ids: Sequence[str], answers: Mapping[str, 
 
 def open_answers(folder: Path) -> Sequence[list[str]] | None:
     """What `write_answers` wrote, decoded when asked for; None where the queries have no answers."""
-    if not (folder / "answers.npy").is_file():
+    if not (folder / _OFFSETS).is_file():
         return None
-    return Decoded(Ragged.open(folder / "answers.bin", folder / "answers.npy", np.uint8), _decode)
+    return Decoded(Ragged.open(folder / _TEXTS, folder / _OFFSETS, np.uint8), _decode)
+
+
+def answered_splits(paths: Iterable[str]) -> frozenset[str]:
+    """The splits whose queries have answers, by the paths of the files in a data set's folder."""
+    return frozenset(Path(path).parent.name for path in paths if Path(path).name == _OFFSETS)
 
 
 def _decode(line: bytes) -> list[str]:

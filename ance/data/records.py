@@ -13,11 +13,20 @@ class Passage(NamedTuple):
     id: str
     title: str
     text: str
+    parts: tuple[str, ...] = ()
+    """What an encoder reads, part by part with the tokenizer's separator between (none: `full_text` as it is)."""
 
     @property
     def full_text(self) -> str:
-        """What is encoded and indexed: title and text, separated by a space."""
+        """Title and text, separated by a space: what BM25 indexes, and what is encoded where there are no parts."""
         return f"{self.title} {self.text}".strip()
+
+    @property
+    def encoded_parts(self) -> tuple[str, ...]:
+        """What an encoder reads, at least one part."""
+        # transformers 2, which the original ANCE pins, splits a text at its separators and strips what is between them:
+        # white space around one would be tokens of its own in RoBERTa.
+        return tuple(part.strip() for part in self.parts) or (self.full_text,)
 
 
 class Query(NamedTuple):

@@ -74,7 +74,7 @@ class TextsWriter:
         for located in batch:
             passage, where = located
             try:
-                "".join(passage).encode()
+                "".join((passage.id, passage.title, passage.text, *passage.parts)).encode()
             except UnicodeEncodeError:
                 detail = "has half of a surrogate pair (\\ud800 to \\udfff), which is no text"
                 self._tally.report(Invalid(Reason.MALFORMED, where, detail))
@@ -84,8 +84,8 @@ class TextsWriter:
 
     def _tokenise(self, batch: Sequence[Located[Passage]]) -> list[Tokenised]:
         tokenised = []
-        texts = [located.record.full_text for located in batch]
-        for located, tokens in zip(batch, self._tokenizer.encode(texts, self._max_tokens), strict=True):
+        texts = [located.record.encoded_parts for located in batch]
+        for located, tokens in zip(batch, self._tokenizer.encode_parts(texts, self._max_tokens), strict=True):
             if tokens:
                 tokenised.append((located, tokens))
             else:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,20 @@ class Tokenizer:
         """Content tokens of each text, without special tokens, cut to `max_tokens`."""
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids[:max_tokens] for encoding in encodings]
+
+    def encode_parts(self, texts: Sequence[Sequence[str]], max_tokens: int) -> list[list[int]]:
+        """Content tokens of texts in parts, cut to `max_tokens`: between two parts stands what ends a text ([SEP]).
+
+        So a pair has the tokens that it has as `[CLS] first [SEP] second [SEP]`. Of a text whose parts are all empty
+        there are none.
+        """
+        encoded = iter(self.encode(list(chain.from_iterable(texts)), max_tokens))
+        return [self._join([next(encoded) for _ in parts])[:max_tokens] for parts in texts]
+
+    def _join(self, parts: Sequence[list[int]]) -> list[int]:
+        if not any(parts):
+            return []
+        return list(chain(parts[0], *((*self.special.suffix, *part) for part in parts[1:])))
 
 
 def _surroundings(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -14,5 +14,6 @@ class EvaluationConfig(Section):
     """Passages ranked for each query, at least the deepest cutoff of the measures."""
     max_dev_queries: PositiveInt | None = None
     """Score only the first N dev queries (None: all)."""
-    best_by: Literal["RR@10", "nDCG@10", "R@100", "R@1000"] = "RR@10"
-    """The measure by which one version is better than another: it names the best, and early stopping watches it."""
+    best_by: Literal["RR@10", "nDCG@10", "R@100", "R@1000", "Coverage@20", "Coverage@100"] = "RR@10"
+    """The measure by which one version is better than another: it names the best, and early stopping watches it.
+    Coverage needs a dev split whose queries have answers, the others one with relevant passages."""

@@ -38,8 +38,20 @@ def coverage(
     Raises:
         AnceError: no query has an answer.
     """
-    asked = np.array([bool(answers[query]) for query in range(len(ids))], np.bool_)
-    if not asked.any():
+    hits = covered(passages, answers, ids, cutoffs)
+    if all(np.isnan(of_queries).all() for of_queries in hits.values()):
         raise AnceError(f"evaluation: none of the {len(ids)} queries has an answer: Coverage@k needs answers")
-    ranks = first_answer_ranks(passages, answers, ids)[asked]
-    return {f"Coverage@{k}": float(((ranks > 0) & (ranks <= k)).mean()) for k in cutoffs}
+    return {name: float(np.nanmean(of_queries)) for name, of_queries in hits.items()}
+
+
+def covered(
+    passages: Texts, answers: Sequence[list[str]], ids: NDArray[np.int64], cutoffs: Sequence[int] = CUTOFFS
+) -> dict[str, NDArray[np.float64]]:
+    """`Coverage@k` of each query, float64 [Q]: 1 if a passage up to rank k holds an answer, else 0.
+
+    NaN for a query without answers. The arguments are those of `first_answer_ranks`; nothing below the deepest cutoff
+    is looked at.
+    """
+    asked = np.array([bool(answers[query]) for query in range(len(ids))], np.bool_)
+    ranks = first_answer_ranks(passages, answers, ids[:, : max(cutoffs)])
+    return {f"Coverage@{k}": np.where(asked, (ranks > 0) & (ranks <= k), np.nan) for k in cutoffs}

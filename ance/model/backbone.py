@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from ance.errors import AnceError
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, TORCH_WEIGHTS = "model.safetensors", "pytorch_model.bin"
 
 
 def resolve(name_or_path: str, key: str = "model.name_or_path") -> Path:
@@ -39,8 +39,9 @@ def resolve(name_or_path: str, key: str = "model.name_or_path") -> Path:
 
     try:
         folder = Path(snapshot_download(name_or_path, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"]))
-        if not any(folder.rglob("*.safetensors")):  # released before there were any
-            snapshot_download(name_or_path, allow_patterns=["pytorch_model.bin"])
+        # Weights released before there were safetensors, of the whole model or of single modules.
+        needless = [str(path.relative_to(folder).with_name(TORCH_WEIGHTS)) for path in folder.rglob("*.safetensors")]
+        snapshot_download(name_or_path, allow_patterns=[f"*{TORCH_WEIGHTS}"], ignore_patterns=needless)
         return folder
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise AnceError(

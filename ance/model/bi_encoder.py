@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ance.errors import AnceError
-from ance.model.backbone import load_backbone, longest_text, pooler_switch, save_backbone, save_weights
+from ance.model.backbone import longest_text, pooler_switch, save_backbone, save_weights
 from ance.model.config import ModelConfig
 from ance.model.head import ProjectionHead, to_vectors
 from ance.model.layout import Layout, Pooling, Tower, has_towers, module_folders, write_router
-from ance.model.pretrained import head_of, load_pretrained
+from ance.model.pretrained import load_modules, load_pretrained
 from ance.model.tokenizer_files import read_tokenizer_files
 
 
@@ -62,8 +63,8 @@ class BiEncoder(nn.Module):
         """The model that a run begins with: a pre-trained encoder, its first layers kept, and its head or a new one.
 
         Raises:
-            AnceError: there is no such encoder, it does not take texts as long as the settings say, or has another
-                head than they say.
+            AnceError: there is no such encoder, it does not take texts as long as the settings say, or makes vectors
+                in another way than they say.
         """
         if config.shared:
             return cls._start(config, None, config.name_or_path, ("max_query_tokens", "max_passage_tokens"))
@@ -89,6 +90,8 @@ class BiEncoder(nn.Module):
             limit = getattr(config, key)
             if longest is not None and limit > longest:
                 raise AnceError(f"model.{key} is {limit}, but {name_or_path} takes at most {longest} tokens: lower it")
+        if found.layout is not None:
+            _check_vectors(config, found.layout, name_or_path)
         width = None if found.head is None else len(found.head["norm.weight"])
         if width is not None and width != config.projection_dim:
             raise AnceError(
@@ -104,8 +107,7 @@ class BiEncoder(nn.Module):
             tokenizer_path=found.folder,
             query_tower=query_tower,
         )
-        if model.head is not None and found.head is not None:
-            model.head.load_state_dict(found.head)
+        model._take_head(found.head)
         return model.eval()
 
     @classmethod
@@ -119,21 +121,27 @@ class BiEncoder(nn.Module):
 
     @classmethod
     def _load(cls, folder: Path, tower: Tower, query_tower: BiEncoder | None = None) -> BiEncoder:
-        layout = Layout.read(folder, tower)
-        modules = module_folders(folder, tower)
+        found, layout = load_modules(folder, tower)
         model = cls(
-            load_backbone(modules["Transformer"]),
+            found.backbone,
             pooling=layout.pooling,
             projection_dim=layout.projection_dim,
             normalize=layout.normalize,
             max_tokens=layout.max_tokens,
-            tokenizer_path=modules["Transformer"],
+            tokenizer_path=found.folder,
             query_tower=query_tower,
         )
-        head = head_of(modules)
-        if model.head is not None and head is not None:
-            model.head.load_state_dict(head)
+        model._take_head(found.head)
         return model.eval()
+
+    def _take_head(self, weights: dict[str, Tensor] | None) -> None:
+        """Put weights into the head in place of those that were drawn (None: keep those)."""
+        if self.head is None or weights is None:
+            return
+        try:
+            self.head.load_state_dict(weights)
+        except RuntimeError as error:
+            raise AnceError(f"{self.tokenizer_path}: its head does not fit: {' '.join(str(error).split())}") from error
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load` and `sentence_transformers.SentenceTransformer` both give the same vectors from.
@@ -185,10 +193,49 @@ class BiEncoder(nn.Module):
         Returns:
             float32 [B, dim], whatever the precision of the transformer.
         """
-        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self._vectors(attention_mask, input_ids=input_ids)
+
+    def encode_groups(self, groups: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Vectors of several padded batches one after the other, for training: the same as `forward` gives.
+
+        The embeddings of all tokens are looked up at once. On the way back every look-up makes a gradient of the whole
+        table, which has more rows than a batch has tokens.
+
+        Args:
+            groups: ids and mask of each batch, int64 [B, L] as for `forward`.
+
+        Returns:
+            float32 [sum of B, dim].
+        """
+        tokens = torch.cat([input_ids.flatten() for input_ids, _ in groups])
+        embeddings: Tensor = self.backbone.get_input_embeddings()(tokens)
+        parts = torch.split(embeddings, [mask.numel() for _, mask in groups])
+        vectors = (
+            self._vectors(mask, inputs_embeds=part.view(*mask.shape, -1))
+            for part, (_, mask) in zip(parts, groups, strict=True)
+        )
+        return torch.cat(list(vectors))
+
+    def _vectors(self, attention_mask: Tensor, **inputs: Tensor) -> Tensor:
+        hidden = self.backbone(**inputs, attention_mask=attention_mask).last_hidden_state
         if self.layout.pooling == "cls":
             pooled = hidden[:, 0].float()
         else:
             mask = attention_mask.unsqueeze(-1).float()  # (B, L, 1)
             pooled = (hidden.float() * mask).sum(1) / mask.sum(1)
         return to_vectors(pooled, self.head, self.layout.normalize)
+
+
+def _check_vectors(config: ModelConfig, layout: Layout, name_or_path: str) -> None:
+    """That settings which may have been forgotten are those of the model that a run starts from."""
+    if config.pooling != layout.pooling:
+        raise AnceError(
+            f"{name_or_path} pools by '{layout.pooling}' (its Pooling module), and means nothing by "
+            f"'{config.pooling}': set model.pooling: {layout.pooling}"
+        )
+    has_new_head = config.projection_dim is not None and layout.projection_dim is None
+    if layout.normalize and not config.normalize and not has_new_head:
+        raise AnceError(
+            f"{name_or_path} scales its vectors to unit length (its Normalize module), and was trained to be compared "
+            "so: set model.normalize: true"
+        )

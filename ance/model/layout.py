@@ -62,12 +62,16 @@ class Layout:
         if list(folders) not in _ORDERS:
             raise AnceError(
                 f"{folder / _MODULES}: found {', '.join(folders)}: only Transformer, Pooling, then optionally "
-                "Dense with LayerNorm, then optionally Normalize make a bi-encoder here"
+                "Dense with LayerNorm, then optionally Normalize make a bi-encoder here; use another model, or the "
+                "files of its transformer alone, in a folder of their own"
             )
         pooling = _read(folders["Pooling"] / "config.json")
         dense = _read(folders["Dense"] / "config.json") if "Dense" in folders else {}
-        if dense and (not dense.get("activation_function", "").endswith(".Identity") or not dense.get("bias", True)):
-            raise AnceError(f"{folders['Dense']}: only a Dense module with a bias and no activation is supported")
+        if dense and not _is_linear(dense):
+            raise AnceError(
+                f"{folders['Dense']}: only a Dense module of the pooled vector, with a bias, no activation and no "
+                "residual, is supported: use another model"
+            )
         transformer = folders["Transformer"] / _TRANSFORMER
         return cls(
             pooling=_pooling_mode(pooling, folders["Pooling"]),
@@ -158,8 +162,25 @@ def module_folders(folder: Path, tower: Tower = "document") -> dict[str, Path]:
         raise AnceError(f"{folder}: no {_MODULES} here: not a checkpoint and not a sentence-transformers folder")
     if has_towers(folder):
         router = _read(folder / _ROUTER)
-        return {_kind(router["types"][path]): folder / path for path in router["structure"][tower]}
-    return {_kind(module["type"]): folder / module["path"] for module in _read(folder / _MODULES)}
+        modules = [(router["types"][path], path) for path in router["structure"][tower]]
+    else:
+        modules = [(module["type"], module["path"]) for module in _read(folder / _MODULES)]
+    folders = {_kind(kind): folder / path for kind, path in modules}
+    if len(folders) < len(modules):
+        found = ", ".join(_kind(kind) for kind, _ in modules)
+        raise AnceError(f"{folder / _MODULES}: found {found}: a module may come once; use another model")
+    return folders
+
+
+def _is_linear(dense: dict[str, Any]) -> bool:
+    """Whether a Dense module is a linear layer alone. Settings that are left out are those of sentence-transformers."""
+    places = {dense.get(f"module_{place}_name") for place in ("input", "output")}
+    return (
+        dense.get("activation_function", "").endswith(".Identity")
+        and dense.get("bias", True)
+        and not dense.get("use_residual", False)
+        and places <= {None, "sentence_embedding"}
+    )
 
 
 def _kind(module: str) -> str:
@@ -178,7 +199,10 @@ def _pooling_mode(settings: dict[str, Any], folder: Path) -> Pooling:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnceError(f"{path}: cannot be read ({error}): fetch or save the model again") from error
 
 
 def _write(path: Path, value: Any) -> None:

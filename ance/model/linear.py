@@ -56,7 +56,8 @@ class Linear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
-        self._weight, self._bias, self._activation = weight, bias, activation
+        self._weight, self._bias = weight, bias
+        self._activation = _gelu_in_place if _is_gelu(activation) else activation
 
     def __call__(self, x: Tensor) -> Tensor:
         """The activated product: [T, in] -> [T, out]."""
@@ -71,7 +72,7 @@ class PrepackedLinear(Linear):
     """Weights as oneDNN reads them: where `prepacks` says so."""
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
-        fuses = isinstance(activation, GELUActivation)  # by the error function: others are classes of their own
+        fuses = _is_gelu(activation)
         self._fused: tuple[str, list[float], str] = ("gelu", [], "none") if fuses else ("none", [], "")
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
         super().__init__(packed, bias, unchanged if fuses else activation)
@@ -85,3 +86,13 @@ class PrepackedLinear(Linear):
         """See `Linear`."""
         total = torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._weight, self._bias, "add")
         return cast(Tensor, total)
+
+
+def _is_gelu(activation: Activation) -> bool:
+    """By the error function: approximations are classes of their own."""
+    return isinstance(activation, GELUActivation)
+
+
+def _gelu_in_place(product: Tensor) -> Tensor:
+    """A matrix of its own would be new to the process: to map its pages takes as long as to fill it."""
+    return cast(Tensor, torch.ops.aten.gelu_(product))

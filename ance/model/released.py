@@ -20,11 +20,11 @@ from torch import Tensor
 from transformers import AutoConfig, BertConfig, PretrainedConfig
 
 from ance.errors import AnceError
+from ance.model.backbone import TORCH_WEIGHTS, WEIGHTS
 from ance.model.layout import Tower
 
 StateDict = dict[str, Tensor]
 
-SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
 _WORDS = "embeddings.word_embeddings.weight"
 _LINEAR = "embeddingHead."
 _HEAD = {_LINEAR: "linear.", "norm.": "norm."}
@@ -50,9 +50,9 @@ def read_released(folder: Path, tower: Tower | None) -> ReleasedWeights | None:
     names = _names(folder)
     if names is not None and not any(name.startswith((_LINEAR, *_OF_TOWER.values())) for name in names):
         return None
-    if names is None and not (folder / TORCH).is_file():
+    if names is None and not (folder / TORCH_WEIGHTS).is_file():
         return None
-    weights = _read(folder)
+    weights = read_weights(folder)
     prefix = _prefix(folder, weights, tower)
     head = None
     if any(name.startswith(_LINEAR) for name in weights):
@@ -69,24 +69,34 @@ def read_released(folder: Path, tower: Tower | None) -> ReleasedWeights | None:
 def _names(folder: Path) -> list[str] | None:
     """Names of the weights in a safetensors file; None where there is none, or it is damaged."""
     try:
-        with safe_open(folder / SAFETENSORS, "pt") as file:
+        with safe_open(folder / WEIGHTS, "pt") as file:
             return list(file.keys())
     except (OSError, SafetensorError):
         return None
 
 
-def _read(folder: Path) -> StateDict:
-    path = folder / SAFETENSORS
+def read_weights(folder: Path) -> StateDict:
+    """The weights in a folder, of a whole model or of one module, from `model.safetensors` or `pytorch_model.bin`.
+
+    Raises:
+        AnceError: there is neither, it is damaged, or holds more than tensors.
+    """
+    path = folder / WEIGHTS
     if path.is_file():
-        return load_file(path)
-    path = folder / TORCH
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise AnceError(f"{path}: damaged ({error}): fetch or save it again") from error
+    path = folder / TORCH_WEIGHTS
+    if not path.is_file():
+        raise AnceError(f"{folder}: has neither {WEIGHTS} nor {TORCH_WEIGHTS}: fetch or save it again")
     try:
         # Never without `weights_only`: a pickle runs whatever code it holds.
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch, zipfile and pickle raise for a file that is damaged, or no state dict
         raise AnceError(
             f"{path}: damaged, or holds more than tensors, and then it is not read, because a pickle can run any code: "
-            f"save its state dict alone, as {SAFETENSORS}, where you trust the file"
+            f"save its state dict alone, as {WEIGHTS}, where you trust the file"
         ) from error
     state = state.get("model_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -42,11 +42,13 @@ class NegativesConfig(Section):
     """Where SimANS prefers negatives, relative to the positive's score."""
     relative_margin: float | None = Field(default=None, ge=0, lt=1)
     """Drop candidates within this share of the positive's score, or above it: 0.05 keeps those of up to 95 % of it
-    (NV-Retriever's TopK-PercPos). They are likely to be relevant and not judged."""
+    (NV-Retriever's TopK-PercPos). They are likely to be relevant and not judged. Like `absolute_margin` for what an
+    index ranks, momentum and look-ahead negatives among it."""
     absolute_margin: NonNegativeFloat | None = None
     """Drop candidates that score less than this below the positive, or above it (TopK-MarginPos)."""
     exclude_answers: bool = False
-    """Drop candidates whose text holds an answer to the query (OpenQA). Needs a data set with answers."""
+    """Drop candidates whose text holds an answer to the query (OpenQA): of an index, of BM25, and of those that the
+    data set came with. Needs a data set with answers."""
     momentum: float = Field(default=0.0, ge=0, lt=1)
     """Share of the sample drawn from the candidates of the version before (ANCE-Tele)."""
     lookahead: float = Field(default=0.0, ge=0, lt=1)

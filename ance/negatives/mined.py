@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ance.data.qrels import Qrels
 from ance.negatives.config import NegativesConfig
 from ance.negatives.filters import HasAnswer, holding_answers, positive_scores, within_margin
-from ance.negatives.mixing import Drawn, Pool, mix
+from ance.negatives.mixing import Drawn, Pool, looked_up, mix
 from ance.negatives.pair_scores import PAIRS, PairScores
 from ance.negatives.sampling import (
     Rows,
@@ -38,7 +38,8 @@ class MinedNegatives:
         candidates: top passage rows in rank order without what the filters drop, int64 [Q, k], padded with -1.
         negatives: rows sampled from the candidates, then from other pools, int64 [Q, n], padded with -1.
         scores: similarity of each sampled negative, float32 [Q, n], -inf where padded or not ranked.
-        dropped: filter -> how many ranked passages it dropped, each passage counted by the first that does.
+        dropped: filter -> how many passages it dropped of the ranking and of the other pools, each counted by the first
+            that does.
         teacher: a cross-encoder's scores of the positives and the negatives, if the run has one.
     """
 
@@ -89,8 +90,8 @@ def mine(
         qrels: judgements of the training split; row i of `ids` belongs to query row i.
         config: which candidates are left out, and how negatives are drawn from the rest.
         step: version that is mined; with the seed it fixes the sample.
-        pools: where some of the sample comes from instead of the candidates.
-        has_answer: for `config.exclude_answers`.
+        pools: where some of the sample comes from instead of the candidates; the filters are those of the ranking.
+        has_answer: for `config.exclude_answers`, which cannot do without.
     """
     rows, rng = np.arange(len(ids), dtype=np.int64), np.random.default_rng([config.seed, step])
     return mine_rows(rows, (ids, scores), qrels, config, rng, pools=pools, has_answer=has_answer)
@@ -112,21 +113,8 @@ def mine_rows(
     uniform over the candidates (paper section 5). Arguments are those of `mine`; row i of the ranking belongs to
     query row `rows[i]`.
     """
-    positives = qrels.padded_positives(rows)
-    positive = positive_scores(*ranking, positives)
-    dropped: Counter[str] = Counter()
-
-    def drop(name: str, candidates: Drawn, unwanted: NDArray[np.bool_]) -> Drawn:
-        dropped[name] += int(np.count_nonzero(unwanted & (candidates[0] >= 0)))
-        return only(*candidates, ~unwanted)
-
-    kept = drop("known_positive", ranking, is_positive(ranking[0], positives))
-    if config.relative_margin is not None or config.absolute_margin is not None:
-        near = within_margin(kept[1], positive, config.relative_margin or 0.0, config.absolute_margin or 0.0)
-        kept = drop("margin", kept, near)
-    if config.exclude_answers and has_answer is not None:
-        kept = drop("answer", kept, holding_answers(rows, kept[0], has_answer))
-        pools = [replace(pool, candidates=_without_answers(pool, rows, has_answer, dropped)) for pool in pools]
+    filters = _Filters(rows, ranking, qrels, config, has_answer)
+    kept = filters.leave(ranking)
     candidates, candidate_scores = kept[0][:, : config.candidates], kept[1][:, : config.candidates]
     own = config.sample - sum(pool.count(config.sample) for pool in pools)
     match config.sampling:
@@ -135,17 +123,52 @@ def mine_rows(
         case "top":
             drawn = sample_top(candidates, candidate_scores, own)
         case "simans":
-            drawn = sample_simans(candidates, candidate_scores, positive, own, config.simans_a, config.simans_b, rng)
-    if pools:
-        drawn = mix(drawn, pools, positives, ranking, config.sample, rng)
-    return MinedNegatives(rows, np.ascontiguousarray(candidates), *drawn, dict(dropped))
+            weights = config.simans_a, config.simans_b
+            drawn = sample_simans(candidates, candidate_scores, filters.positive, own, *weights, rng)
+    for pool in pools:
+        others = filters.leave((pool.candidates, looked_up(pool.candidates, ranking)))
+        drawn = mix(drawn, others, pool.count(config.sample), rng)
+    return MinedNegatives(rows, np.ascontiguousarray(candidates), *drawn, dict(filters.dropped))
 
 
-def _without_answers(pool: Pool, rows: Rows, has_answer: HasAnswer, dropped: Counter[str]) -> Rows:
-    """A pool's candidates, -1 in place of those that hold an answer."""
-    held = holding_answers(rows, pool.candidates, has_answer)
-    dropped["answer"] += int(np.count_nonzero(held))
-    return np.where(held, -1, pool.candidates)
+class _Filters:
+    """What must not become a negative of some queries.
+
+    Attributes:
+        positive: score of the best known positive of each query, see `positive_scores`.
+        dropped: filter -> how many passages it has dropped.
+    """
+
+    def __init__(
+        self, rows: Rows, ranking: Drawn, qrels: Qrels, config: NegativesConfig, has_answer: HasAnswer | None
+    ) -> None:
+        if config.exclude_answers and has_answer is None:
+            raise ValueError("exclude_answers: nothing says which passages hold an answer")
+        self._rows = rows
+        self._positives = qrels.padded_positives(rows)
+        self._config = config
+        self._has_answer = has_answer if config.exclude_answers else None
+        self.positive = positive_scores(*ranking, self._positives)
+        self.dropped: Counter[str] = Counter()
+
+    def leave(self, candidates: Drawn) -> Drawn:
+        """The candidates that may be negatives, in order and moved to the front.
+
+        A margin asks for the similarity to the query, also of a positive's neighbours. One that the ranking does not
+        reach scores no more than its last, and stays.
+        """
+        config = self._config
+        kept = self._drop("known_positive", candidates, is_positive(candidates[0], self._positives))
+        if config.relative_margin is not None or config.absolute_margin is not None:
+            margins = config.relative_margin or 0.0, config.absolute_margin or 0.0
+            kept = self._drop("margin", kept, within_margin(kept[1], self.positive, *margins))
+        if self._has_answer is not None:
+            kept = self._drop("answer", kept, holding_answers(self._rows, kept[0], self._has_answer))
+        return kept
+
+    def _drop(self, name: str, candidates: Drawn, unwanted: NDArray[np.bool_]) -> Drawn:
+        self.dropped[name] += int(np.count_nonzero(unwanted & (candidates[0] >= 0)))
+        return only(*candidates, ~unwanted)
 
 
 def ranking_depth(qrels: Qrels, config: NegativesConfig) -> int:

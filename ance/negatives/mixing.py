@@ -3,7 +3,6 @@
 Row i of every array belongs to query i.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,40 +32,30 @@ class Pool:
         return round(self.share * sample)
 
 
-def mix(
-    drawn: Drawn,
-    pools: Sequence[Pool],
-    positives: Rows,
-    ranking: Drawn,
-    sample: int,
-    rng: np.random.Generator,
-) -> Drawn:
-    """Add negatives drawn uniformly from each pool to those drawn already; none twice, none a known positive.
+def mix(drawn: Drawn, others: Drawn, count: int, rng: np.random.Generator) -> Drawn:
+    """Add up to `count` negatives of another pool, drawn uniformly from those that are not drawn already.
 
     Args:
         drawn: negatives int64 [Q, n] and scores float32 [Q, n], padded with -1 and -inf.
-        pools: where the others come from, in turn.
-        positives: known positives, int64 [Q, p], padded with -1.
-        ranking: this version's ranking and scores, [Q, k], where scores are looked up.
-        sample: negatives a query in all.
+        others: what may be a negative of the other pool, int64 and float32 [Q, m], padded likewise, distinct in a row.
 
     Returns:
-        int64 [Q, sample] and float32 [Q, sample], padding at the end: a pool may have fewer than asked for. A
-        negative that is not ranked has the score -inf.
+        int64 and float32 [Q, n + count], padding at the end: a pool may have fewer than asked for.
     """
-    rows, scores = drawn
-    for pool in pools:
-        fresh = (pool.candidates >= 0) & ~is_positive(pool.candidates, positives) & ~is_positive(pool.candidates, rows)
-        available, none = only(pool.candidates, np.zeros(pool.candidates.shape, np.float32), fresh)
-        more, _ = sample_uniform(available, none, pool.count(sample), rng)
-        rows = np.concatenate([rows, more], axis=1)
-        scores = np.concatenate([scores, _looked_up(more, *ranking)], axis=1)
-    return only(rows, scores, rows >= 0)
+    available = only(*others, ~is_positive(others[0], drawn[0]))
+    more, scores = sample_uniform(*available, count, rng)
+    rows = np.concatenate([drawn[0], more], axis=1)
+    return only(rows, np.concatenate([drawn[1], scores], axis=1), rows >= 0)
 
 
-def _looked_up(rows: Rows, ids: Rows, scores: Scores) -> Scores:
-    found = np.full(rows.shape, -np.inf, np.float32)
-    for column, wanted in enumerate(rows.T):
-        here = (ids == wanted[:, None]) & (wanted >= 0)[:, None]
-        found[:, column] = np.where(here, scores, -np.inf).max(axis=1, initial=-np.inf)
+def looked_up(passages: Rows, ranking: Drawn) -> Scores:
+    """Scores of passages (int64 [Q, m]) in a ranking of each query, float32 [Q, m]; -inf where it has them not."""
+    found = np.full(passages.shape, -np.inf, np.float32)
+    if not ranking[0].shape[1]:
+        return found
+    # Query by query: a [Q, m, k] array would not fit memory.
+    for line, (wanted, ids, scores) in enumerate(zip(passages, *ranking, strict=True)):
+        order = np.argsort(ids)
+        at = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+        found[line] = np.where((ids[at] == wanted) & (wanted >= 0), scores[at], -np.inf)
     return found

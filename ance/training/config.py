@@ -26,16 +26,28 @@ BatchLoss = Literal["in_batch", "hardest_in_batch"]
 TeacherLoss = Literal["margin_mse"]
 """A loss over each query's own positive and negatives, and what a cross-encoder thinks of them."""
 LossKind = Literal[PairLoss, BatchLoss, TeacherLoss]
+OptimiserKind = Literal["adamw", "lamb"]
+OPTIMISER_SETTINGS = ("optimizer", "weight_decay", "adam_epsilon")
+"""What a stage may have of its own."""
 
 
 class StageConfig(Section):
-    """One stage of training: a fresh optimiser and one linear warm-up and decay of the learning rate."""
+    """One stage of training: a fresh optimiser, and one warm-up and decay of the learning rate."""
 
     steps: NonNegativeInt
     """Optimiser steps of the stage."""
     learning_rate: PositiveFloat
     lr_warmup_steps: NonNegativeInt = 0
-    """Steps over which the learning rate rises linearly from 0; it then falls linearly to 0 at the end."""
+    """Steps over which the learning rate rises linearly from 0."""
+    lr_schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """What comes after: the learning rate falls to 0 in a line, or along half a cosine, or stays."""
+    lr_decay_steps: PositiveInt | None = None
+    """Step of the stage at which the learning rate would be 0 (None: its end). More than `steps` where a schedule is
+    longer than the training, as the original's is."""
+    optimizer: OptimiserKind | None = None
+    """The stage's own optimiser (None: `training.optimizer`); so with the two settings that follow."""
+    weight_decay: NonNegativeFloat | None = None
+    adam_epsilon: PositiveFloat | None = None
     negatives: NegativesKind
     """Where hard negatives come from: BM25's top passages, those that the data set came with (`given`, such as MS
     MARCO's triples), the whole corpus at random, BM25 and random in equal parts (DPR), the other passages of the batch
@@ -60,6 +72,19 @@ class StageConfig(Section):
     def shares_batch(self) -> bool:
         """Whether the loss takes the other passages of the batch as negatives."""
         return self.loss in get_args(BatchLoss)
+
+    @model_validator(mode="after")
+    def _schedule_ends(self) -> Self:
+        if self.lr_decay_steps is None:
+            return self
+        if self.lr_schedule == "constant":
+            raise ValueError("lr_schedule: constant never decays: leave lr_decay_steps out")
+        if self.lr_decay_steps < self.steps:
+            raise ValueError(
+                f"lr_decay_steps ({self.lr_decay_steps}) must be at least steps ({self.steps}): the learning rate would"
+                " be 0 for the rest"
+            )
+        return self
 
     @model_validator(mode="after")
     def _teacher_is_heard(self) -> Self:
@@ -110,7 +135,7 @@ class TrainingConfig(BatchConfig):
     """Stage 1, usually on BM25 negatives. With 0 steps the run starts from the model as it is."""
     ance: StageConfig
     """Stage 2, usually on ANN negatives."""
-    optimizer: Literal["adamw", "lamb"] = "lamb"
+    optimizer: OptimiserKind = "lamb"
     weight_decay: NonNegativeFloat = 0.0
     adam_epsilon: PositiveFloat = 1e-8
     cross_device_negatives: bool = True
@@ -193,6 +218,11 @@ class TrainingConfig(BatchConfig):
     def checkpoints(self) -> CheckpointSchedule:
         """When checkpoints are published; the last step of a stage has one besides."""
         return CheckpointSchedule.parse(self.checkpoint_steps)
+
+    def in_stage(self, stage: StageConfig) -> Self:
+        """These settings with what the stage has of its own."""
+        own = {name: getattr(stage, name) for name in OPTIMISER_SETTINGS}
+        return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     @property
     def total_steps(self) -> int:

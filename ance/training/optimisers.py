@@ -11,7 +11,7 @@ from ance.training.config import TrainingConfig
 
 
 def build_optimiser(model: nn.Module, config: TrainingConfig, learning_rate: float) -> Optimizer:
-    """The configured optimiser over all trainable parameters of a model.
+    """The configured optimiser over all trainable parameters of a model; for a stage, of `config.in_stage`.
 
     It knows its parameters by name, so that its state can be saved by name.
     """

@@ -62,7 +62,8 @@ def load_state(folder: Path, optimiser: Optimizer) -> TrainerState:
     if state.optimizer != type(optimiser).__name__:
         raise AnceError(
             f"{folder / STATE}: was written by the optimiser {state.optimizer}, this run uses"
-            f" {type(optimiser).__name__}: restore training.optimizer or start a new run"
+            f" {type(optimiser).__name__}: restore the optimizer of training.{state.stage} or of training, or start"
+            " a new run"
         )
     _restore_optimiser(folder / OPTIMISER, _read_tensors(folder / OPTIMISER), optimiser)
     return state

@@ -25,16 +25,17 @@ from ance.training.batches import TrainingBatch
 from ance.training.config import LossKind, TrainingConfig
 from ance.training.data_parallel import ALONE, DataParallel
 from ance.training.fixed_passages import FixedPassages
-from ance.training.grad_cache import Forward, chunks, forgetting
+from ance.training.grad_cache import chunks, forgetting
 from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
 from ance.training.losses import OVER_BATCH, OVER_PAIRS, margin_mse
 from ance.training.maxp import nearest, side_by_side
 
-# Padding, in tokens, that a forward pass more must save. It costs a CPU another gradient of the whole embedding
-# table and new shapes; elsewhere, launching the kernels of a layer takes longer than a short batch.
-_LEAST_SAVING = {"cpu": 1024}
+# Padding, in tokens, that a forward pass more must save. On a CPU it costs new shapes, in bfloat16 more than in float32
+# since oneDNN orders the weights anew for each product; elsewhere, launching the kernels of a layer takes longer than a
+# short batch.
+_LEAST_SAVING = {("cpu", "float32"): 64, ("cpu", "bfloat16"): 1024}
 _LEAST_SAVING_ELSEWHERE = 16_384
 # Lengths are rounded up to this, so that few shapes occur: on a CPU, oneDNN compiles a kernel for each.
 _LENGTH_MULTIPLE = 8
@@ -130,8 +131,6 @@ class TrainingStep:
         self._groups = layer_groups(model)
         self._weights = [weight for group in self._groups.values() for weight in group]
         self._device = next(model.parameters()).device
-        self._forward_passages = self._forward(model)
-        self._forward_queries = self._forward(model.queries)
 
     def run(
         self,
@@ -180,9 +179,6 @@ class TrainingStep:
         vectors, _ = self._encode(self._model.queries, queries, rows, longest)
         return vectors.cpu().numpy()
 
-    def _forward(self, tower: BiEncoder) -> Forward:
-        return tower if self._config.grad_cache_chunk is None else forgetting(tower)
-
     def _vectors(self, batch: TrainingBatch) -> tuple[Tensor, Tensor, int]:
         """Of one micro batch: queries [B, D], positives followed by negatives [B * (1 + N), D], tokens encoded.
 
@@ -190,21 +186,19 @@ class TrainingStep:
         """
         texts = self._texts
         passage_rows = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
-        query, query_tokens = self._encode(
-            self._forward_queries, texts.queries, batch.query_rows, texts.max_query_tokens
-        )
+        query, query_tokens = self._encode(self._model.queries, texts.queries, batch.query_rows, texts.max_query_tokens)
         passages, passage_tokens = self._encode_passages(passage_rows)
         return query, passages, query_tokens + passage_tokens
 
     def _encode_passages(self, rows: Rows) -> tuple[Tensor, int]:
         if self._fixed_passages is not None:
             return torch.from_numpy(self._fixed_passages.vectors(rows)).to(self._device), 0
-        texts, chunking, forward = self._texts, self._texts.chunking, self._forward_passages
+        texts, chunking = self._texts, self._texts.chunking
         if chunking.most == 1:
-            return self._encode(forward, texts.passages, rows, texts.max_passage_tokens)
+            return self._encode(self._model, texts.passages, rows, texts.max_passage_tokens)
         passages = texts.passages.take(rows)
         parts = chunking.split(passages)
-        vectors, tokens = self._encode(forward, parts, np.arange(len(parts)), texts.max_passage_tokens)
+        vectors, tokens = self._encode(self._model, parts, np.arange(len(parts)), texts.max_passage_tokens)
         return side_by_side(vectors, chunking.counts(passages), chunking.most), tokens
 
     def _loss(self, batch: TrainingBatch, query: Tensor, passages: Tensor, kind: LossKind) -> Tensor:
@@ -238,19 +232,26 @@ class TrainingStep:
         values: list[float] = norms.flatten().tolist()
         return values
 
-    def _encode(self, forward: Forward, tokens: Ragged, rows: Rows, max_tokens: int) -> tuple[Tensor, int]:
+    def _encode(self, tower: BiEncoder, tokens: Ragged, rows: Rows, max_tokens: int) -> tuple[Tensor, int]:
         """Vectors float32 [len(rows), D], with gradients, and the number of tokens."""
         special, on = self._texts.special, self._device
         lengths = text_lengths(tokens, rows, special, max_tokens)
-        groups = length_groups(lengths, _LEAST_SAVING.get(on.type, _LEAST_SAVING_ELSEWHERE))
-        groups = chunks(groups, self._config.grad_cache_chunk)
-        with torch.autocast(on.type, dtype=torch.bfloat16, enabled=self._config.dtype == "bfloat16"):
-            vectors = []
-            for group in groups:
-                input_ids, attention_mask = collate(tokens, rows[group], special, max_tokens, _LENGTH_MULTIPLE)
-                vectors.append(forward(input_ids.to(on), attention_mask.to(on)))
+        config = self._config
+        groups = length_groups(lengths, _LEAST_SAVING.get((on.type, config.dtype), _LEAST_SAVING_ELSEWHERE))
+        groups = chunks(groups, config.grad_cache_chunk)
+        padded = (collate(tokens, rows[group], special, max_tokens, _LENGTH_MULTIPLE) for group in groups)
+        batches = [(input_ids.to(on), attention_mask.to(on)) for input_ids, attention_mask in padded]
+        with torch.autocast(on.type, dtype=torch.bfloat16, enabled=config.dtype == "bfloat16"):
+            vectors = self._forward(tower, batches)
         given_order = torch.from_numpy(np.argsort(np.concatenate(groups))).to(on)
-        return torch.cat(vectors)[given_order], int(lengths.sum())
+        return vectors[given_order], int(lengths.sum())
+
+    def _forward(self, tower: BiEncoder, batches: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        if self._config.grad_cache_chunk is not None:
+            return torch.cat([forgetting(tower)(*batch) for batch in batches])
+        if self._config.compile is not None:  # it warns of inputs that have a gradient on their way to elsewhere
+            return torch.cat([tower(*batch) for batch in batches])
+        return tower.encode_groups(batches)
 
     def _dropout_seed(self, step: int) -> int:
         """Of this step on this process: two processes with the same masks would be worth less than two."""

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from ance.cli.create_run import create_run, resolve
+from ance.cli.prepare import prepare_dataset
 from ance.errors import AnceError
 from ance.model.cross_encoder import CrossEncoder
 from ance.runtime.artifacts import fetch, publish, read_manifest
@@ -114,3 +115,55 @@ def test_the_name_minilm_becomes_the_folder_that_the_services_can_open(salad: Sa
     resolved, run = resolve(text, "run.yaml")
     assert Path(run.model.name_or_path).is_dir()
     assert yaml.safe_load(resolved)["model"]["name_or_path"] == run.model.name_or_path
+
+
+def test_minilm_can_be_the_start_of_either_tower(salad: Salad) -> None:
+    values = config(salad.encoder)
+    values["model"] |= {"shared": False, "query_name_or_path": "minilm"}
+    resolved, run = resolve(yaml.safe_dump(values), "run.yaml")
+    assert run.model.name_or_path == str(salad.encoder)
+    assert run.model.query_name_or_path is not None and Path(run.model.query_name_or_path).is_dir()
+    assert yaml.safe_load(resolved)["model"]["query_name_or_path"] == run.model.query_name_or_path
+
+
+@pytest.fixture(scope="module")
+def asked(salad: Salad, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """`asked`, a data set whose dev queries have answers and no relevant passage; `bare` has no dev split."""
+    folder = shutil.copytree(salad.beir, tmp_path_factory.mktemp("asked") / "beir")
+    (folder / "qrels" / "dev.tsv").unlink()
+    prepare_dataset(f"beir:{folder}", salad.store, str(salad.encoder), name="bare")
+    judged = (salad.beir / "qrels" / "dev.tsv").read_text()
+    (folder / "qrels" / "dev.tsv").write_text(judged.replace("\t1\n", "\t0\n"))
+    answers = [{"_id": line.split()[0], "answers": ["an"]} for line in judged.splitlines()[1:]]
+    (folder / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
+    prepare_dataset(f"beir:{folder}", salad.store, str(salad.encoder), name="asked")
+    return "asked"
+
+
+def test_versions_are_compared_by_what_the_dev_split_allows(salad: Salad, store: Store, asked: str) -> None:
+    def created(run: str, dataset: str, best_by: str) -> None:
+        values = config(salad.encoder, run=run, dataset=dataset, evaluation={"best_by": best_by})
+        values["training"]["early_stopping"] = {"patience": 2}
+        create_run(store, yaml.safe_dump(values), "run.yaml")
+
+    created("by-answers", asked, "Coverage@20")
+    created("by-passages", "salad", "RR@10")
+    for dataset, best_by, message in (
+        (
+            asked,
+            "RR@10",
+            r"best_by: RR@10 cannot be measured on the dev split of 'asked', only: Coverage@20, Coverage@100",
+        ),
+        ("salad", "Coverage@20", r"best_by: Coverage@20 cannot be measured on the dev split of 'salad', only: RR@10"),
+        ("bare", "RR@10", r"early_stopping compares versions on a dev split, and dataset 'bare' has none"),
+    ):
+        with pytest.raises(AnceError, match=message):
+            created("refused", dataset, best_by)
+    assert not store.exists(RunLayout("refused").run_yaml)
+
+
+def test_answers_that_negatives_are_filtered_by_have_to_be_there(salad: Salad, store: Store, asked: str) -> None:
+    values = config(salad.encoder, run="filtered", dataset=asked, evaluation={"best_by": "Coverage@20"})
+    values["negatives"]["exclude_answers"] = True
+    with pytest.raises(AnceError, match="exclude_answers needs answers, and the train split of 'asked' has none"):
+        create_run(store, yaml.safe_dump(values), "run.yaml")

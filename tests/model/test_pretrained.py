@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from transformers import AutoModel, BertModel, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
 
@@ -165,3 +166,114 @@ def test_a_seed_draws_the_same_head_on_any_layout(model_folder: ModelFolder, tmp
     drawn, usual = started(folder, projection_dim=16).head, start("bert", projection_dim=16).head
     assert drawn is not None and usual is not None
     torch.testing.assert_close(drawn.linear.weight, usual.linear.weight, rtol=0, atol=0)
+
+
+def as_module(folder: Path) -> None:
+    """The weights of a module or an encoder, as they were saved before there were safetensors."""
+    as_torch(load_file(folder / "model.safetensors"), folder)
+    (folder / "model.safetensors").unlink()
+
+
+@torch.no_grad()
+def test_modules_of_sentence_transformers_may_have_weights_of_torch(start: Start, tmp_path: Path) -> None:
+    model = start(projection_dim=16)
+    model.save(tmp_path)
+    for folder in (tmp_path, tmp_path / "2_Dense", tmp_path / "3_LayerNorm"):
+        as_module(folder)
+    expected = model(IDS, MASK)
+    torch.testing.assert_close(started(tmp_path, projection_dim=16)(IDS, MASK), expected, rtol=0, atol=0)
+    torch.testing.assert_close(BiEncoder.load(tmp_path)(IDS, MASK), expected, rtol=0, atol=0)
+
+
+def test_a_pickle_in_a_module_is_never_run(start: Start, tmp_path: Path) -> None:
+    start(projection_dim=16).save(tmp_path)
+    (tmp_path / "2_Dense" / "model.safetensors").unlink()
+    with pytest.raises(AnceError, match=r"2_Dense: has neither model\.safetensors nor pytorch_model\.bin"):
+        started(tmp_path, projection_dim=16)
+    with (tmp_path / "2_Dense" / "pytorch_model.bin").open("wb") as file:
+        pickle.dump(SimpleNamespace(), file, protocol=2)
+    with pytest.raises(AnceError, match=r"2_Dense/pytorch_model\.bin: .* a pickle can run any code"):
+        started(tmp_path, projection_dim=16)
+
+
+def modules_of(folder: Path, change: Callable[[list[dict[str, object]]], list[dict[str, object]]]) -> None:
+    """Change the list of modules of a sentence-transformers folder."""
+    path = folder / "modules.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+def test_a_head_that_is_no_ance_head_is_never_left_out_in_silence(start: Start, tmp_path: Path) -> None:
+    start(projection_dim=16).save(tmp_path)
+    modules_of(tmp_path, lambda modules: modules[:3])
+    with pytest.raises(
+        AnceError, match=r"modules\.json: found Transformer, Pooling, Dense: only .*; use another model"
+    ):
+        started(tmp_path)
+    modules_of(tmp_path, lambda modules: [*modules, modules[2]])
+    with pytest.raises(AnceError, match=r"found Transformer, Pooling, Dense, Dense: a module may come once"):
+        started(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"activation_function": "torch.nn.modules.activation.Tanh"},
+        {"bias": False},
+        {"use_residual": True},
+        {"module_input_name": "token_embeddings"},
+    ],
+    ids=str,
+)
+def test_a_dense_module_of_another_kind_is_named(start: Start, tmp_path: Path, changed: dict[str, object]) -> None:
+    start(projection_dim=16).save(tmp_path)
+    path = tmp_path / "2_Dense" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(
+        AnceError, match=r"2_Dense: only a Dense module of the pooled vector, with a bias, no activation"
+    ):
+        started(tmp_path, projection_dim=16)
+
+
+def test_weights_of_a_head_that_do_not_fit_are_named(start: Start, tmp_path: Path) -> None:
+    start(projection_dim=16).save(tmp_path)
+    as_safetensors({"linear.weight": torch.ones(16, 24), "linear.bias": torch.ones(16)}, tmp_path / "3_LayerNorm")
+    with pytest.raises(AnceError, match=r"2_Dense and LayerNorm: expected .*norm\.bias; found linear\.bias, linear\."):
+        started(tmp_path, projection_dim=16)
+    as_safetensors({"norm.weight": torch.ones(16), "norm.bias": torch.ones(8)}, tmp_path / "3_LayerNorm")
+    with pytest.raises(AnceError, match=r"its head does not fit: .*norm\.bias"):
+        started(tmp_path, projection_dim=16)
+
+
+def test_another_pooling_than_that_of_the_model_is_an_error(start: Start, tmp_path: Path) -> None:
+    start(pooling="mean").save(tmp_path)
+    with pytest.raises(AnceError, match=r"pools by 'mean' .*Pooling module.*: set model\.pooling: mean$"):
+        started(tmp_path)
+    assert started(tmp_path, pooling="mean").layout.pooling == "mean"
+
+
+@torch.no_grad()
+def test_unit_length_is_never_lost_in_silence(start: Start, tmp_path: Path) -> None:
+    start(pooling="mean", normalize=True).save(tmp_path)
+    with pytest.raises(AnceError, match=r"Normalize module.*: set model\.normalize: true$"):
+        started(tmp_path, pooling="mean")
+    vectors = started(tmp_path, pooling="mean", normalize=True)(IDS, MASK)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+    assert not started(tmp_path, pooling="mean", projection_dim=16).layout.normalize, "vectors of a new head are others"
+
+
+def test_a_tower_of_a_folder_with_two_has_its_own_pooling(start: Start, tmp_path: Path) -> None:
+    start(shared=False, pooling="mean").save(tmp_path)
+    with pytest.raises(AnceError, match=r"pools by 'mean'"):
+        started(tmp_path, shared=False)
+    assert started(tmp_path, shared=False, pooling="mean").queries.layout.pooling == "mean"
+
+
+@torch.no_grad()
+def test_a_folder_that_sentence_transformers_saved_starts_a_model(start: Start, tmp_path: Path) -> None:
+    start(pooling="mean", projection_dim=16, normalize=True).save(tmp_path / "ours")
+    peer = SentenceTransformer(str(tmp_path / "ours"), device="cpu")
+    peer[2].linear.weight.mul_(2)
+    peer.save(str(tmp_path / "theirs"))
+    model = started(tmp_path / "theirs", pooling="mean", projection_dim=16, normalize=True)
+    expected = peer({"input_ids": IDS, "attention_mask": MASK})["sentence_embedding"]
+    torch.testing.assert_close(model(IDS, MASK), expected)

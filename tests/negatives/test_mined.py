@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
 
 from ance.data.qrels import Qrels
@@ -152,6 +153,39 @@ def test_what_a_pool_holds_of_an_answer_is_dropped_and_counted_too():
     )
     assert all(row % 5 != query for query in range(QUERIES) for row in mined.negatives[query].tolist())
     assert mined.dropped["answer"] == alone.dropped["answer"] + 5 * 2
+
+
+def test_known_positives_of_a_pool_are_dropped_and_counted_too():
+    pool = Pool(np.tile(np.arange(10, 20), (QUERIES, 1)), 0.5)  # q + 10 is a positive of each query but 0
+    mined = mine(*ranking(), qrels(), CONFIG, step=1, pools=[pool])
+    for query in range(QUERIES):
+        assert not set(mined.negatives[query].tolist()) & set(qrels().positives(query).tolist())
+    assert mined.dropped == {"known_positive": 10 + 5}
+
+
+def test_a_margin_drops_what_a_pool_holds_near_the_positive_and_keeps_what_is_not_ranked():
+    # Passage p scores 40 - p; the positives of query q score 40 - q and 30 - q.
+    ids = np.tile(np.arange(30), (QUERIES, 1))
+    scores = (40 - ids).astype(np.float32)
+    pool = Pool(np.tile([0, 8, 9, 28, 35, -1], (QUERIES, 1)), 0.75)
+    config = CONFIG.model_copy(update={"absolute_margin": 7.5, "candidates": 30})
+    mined = mine(ids, scores, qrels(), config, step=1, pools=[pool])
+    for query in range(1, QUERIES):
+        kept = {passage for passage in (8, 9, 28) if passage >= query + 7.5} | {35}
+        from_pool = set(mined.negatives[query, 1:].tolist()) - {-1}
+        assert from_pool <= kept and len(from_pool) == min(3, len(kept - {int(mined.negatives[query, 0])}))
+        score_of = {8: 32.0, 9: 31.0, 28: 12.0, 35: -np.inf}
+        for passage, score in zip(mined.negatives[query, 1:].tolist(), mined.scores[query, 1:].tolist(), strict=True):
+            assert passage == -1 or score == score_of[passage]
+    alone = mine(ids, scores, qrels(), config, step=1)
+    # All that is ranked of query 0, which has no positive; 0 of the others, and 8 and 9 where they are near.
+    near = 4 + 5 + sum(query + 7.5 > 8 for query in range(1, 6)) + sum(query + 7.5 > 9 for query in range(1, 6))
+    assert mined.dropped["margin"] == alone.dropped["margin"] + near
+
+
+def test_an_answer_filter_that_knows_no_answers_is_refused():
+    with pytest.raises(ValueError, match="exclude_answers"):
+        mine(*ranking(), qrels(), CONFIG.model_copy(update={"exclude_answers": True}), step=1)
 
 
 def test_some_queries_are_mined_as_all_of_them_are():

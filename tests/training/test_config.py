@@ -42,6 +42,18 @@ def test_refreshes_that_cannot_be_are_refused(settings: dict[str, object], messa
         training(**settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr_decay_steps": 59}, r"lr_decay_steps \(59\) must be at least steps \(60\)"),
+        ({"lr_decay_steps": 60, "lr_schedule": "constant"}, "never decays"),
+    ],
+)
+def test_a_schedule_that_contradicts_itself_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StageConfig.model_validate(ANCE | settings)
+
+
 TEACHER = {"cross_encoder": "folder", "denoise_margin": 3.0}
 
 

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 
 from ance.errors import AnceError
+from ance.model.chunks import FIRST_P, Chunking
+from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.negatives.sources import RandomNegatives
 from ance.training.batches import TrainingBatch, TrainingBatches
 from ance.training.config import StageConfig, TrainingConfig
@@ -23,7 +25,7 @@ from ance.training.optimisers import build_optimiser
 from ance.training.state import TrainerState, load_state, save_state
 from ance.training.step import NonFiniteLoss, StepResult, TrainingStep
 from tests.ranks import together
-from tests.training.conftest import PASSAGES, overlapping_qrels, random_training_texts, small_model
+from tests.training.conftest import PASSAGES, QUERIES, overlapping_qrels, random_training_texts, small_model
 
 STEPS = 6
 STAGE = StageConfig(steps=STEPS, learning_rate=3e-3, negatives="random")
@@ -33,6 +35,10 @@ CASES: dict[str, dict[str, Any]] = {
     "in batch, LAMB": {"loss": "in_batch", "optimizer": "lamb", "gradient_accumulation": 1},
     "in batch, in chunks": {"loss": "in_batch", "optimizer": "adamw", "grad_cache_chunk": 3},
     "hardest in batch": {"loss": "hardest_in_batch", "optimizer": "adamw", "max_grad_norm": 0.05},
+    "MaxP, in batch": {"loss": "in_batch", "optimizer": "adamw", "chunking": Chunking(9, 3)},
+    "MaxP": {"loss": "pairwise", "optimizer": "adamw", "chunking": Chunking(9, 3)},
+    "LambdaRank": {"loss": "lambda_rank", "optimizer": "adamw"},
+    "Margin-MSE": {"loss": "margin_mse", "optimizer": "adamw", "max_grad_norm": 0.05},
 }
 
 
@@ -40,13 +46,15 @@ class World:
     """A model and the batches it is trained on: the same ones in every process."""
 
     def __init__(self, folder: Path, parallel: DataParallel = ALONE, dropout: float = 0.0, **changes: Any) -> None:
-        self.loss = changes.pop("loss", "pairwise")
+        self.loss, chunking = changes.pop("loss", "pairwise"), changes.pop("chunking", FIRST_P)
         # A gradient that is 0 but for rounding, as that of the keys' biases, is a step of full length to Adam but for
         # epsilon.
         settings = {"batch_size": 4, "gradient_accumulation": 2, "negatives_per_query": 2, "adam_epsilon": 1e-4}
         settings |= changes
         self.config = TrainingConfig(warmup=STAGE, ance=STAGE, **settings)
-        self.texts, qrels = random_training_texts(), overlapping_qrels()
+        qrels, longest = overlapping_qrels(), chunking.content + 2 if chunking.most > 1 else 32
+        self.texts = replace(random_training_texts(), chunking=chunking, max_passage_tokens=longest)
+        self.teacher = every_pair_scored() if self.loss == "margin_mse" else None
         self.batches, self.negatives = TrainingBatches(qrels, self.config), RandomNegatives(PASSAGES, qrels)
         # Weights so far apart that texts differ, and that their gradients are far above rounding.
         self.model = small_model(folder, dropout=dropout, spread=0.2, pooling="mean")
@@ -54,12 +62,18 @@ class World:
         self.step = TrainingStep(self.model, self.optimiser, self.texts, self.config, parallel)
 
     def run(self, step: int, batches: list[TrainingBatch] | None = None) -> StepResult:
-        batches = batches or self.batches.batch(step, self.negatives)
+        batches = batches or self.batches.batch(step, self.negatives, self.teacher)
         return self.step.run(step, batches, loss=self.loss, learning_rate=3e-3)
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         return {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
+
+
+def every_pair_scored() -> PairScores:
+    queries, passages = np.arange(QUERIES), np.tile(np.arange(PASSAGES), (QUERIES, 1))
+    pairs = pairs_of(queries, passages).ravel()
+    return PairScores.of(pairs, np.random.default_rng(3).standard_normal(len(pairs)).astype(np.float32))
 
 
 def curve(world: World, steps: range = range(STEPS)) -> dict[str, Any]:
@@ -137,7 +151,7 @@ def after_the_death_of_rank_1(world: World, rank: int) -> tuple[float, bool] | N
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return together(on_each_rank, tmp_path_factory.mktemp("ranks"))
+    return together(on_each_rank, tmp_path_factory.mktemp("ranks"), seconds=120)
 
 
 def assert_same_but_for_rounding(one: dict[str, Any], other: dict[str, Any]) -> None:

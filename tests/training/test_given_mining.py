@@ -13,7 +13,7 @@ from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
 from ance.negatives.config import NegativesConfig
 from ance.training.given_mining import mine_given
-from tests.system.tiny import TRAIN, write_beir, write_encoder
+from tests.system.tiny import TRAIN, with_answers, write_beir, write_encoder
 
 
 @pytest.fixture
@@ -36,3 +36,16 @@ def test_they_are_sampled_from_the_candidates_without_known_positives(dataset: D
 def test_a_data_set_without_candidates_is_refused(dataset: Dataset) -> None:
     with pytest.raises(AnceError, match="split 'train': its source gave no candidates"):
         mine_given(dataset, NegativesConfig())
+
+
+def test_those_that_hold_an_answer_are_dropped_and_counted(dataset: Dataset, tmp_path: Path) -> None:
+    Candidates.build(TRAIN, np.repeat(np.arange(TRAIN), 2), np.tile([100, 101], TRAIN)).save(
+        dataset.folder / "candidates" / "train"
+    )
+    config = NegativesConfig(candidates=2, sample=2, exclude_answers=True)
+    with pytest.raises(AnceError, match="split 'train': its queries have no answers"):
+        mine_given(dataset, config)
+    text = dataset.passages.documents[100]["text"]
+    mined = mine_given(with_answers(dataset, tmp_path / "with-answers", {3: [text], 4: ["no such words"]}), config)
+    assert mined.candidates.tolist() == [[101, -1] if query == 3 else [100, 101] for query in range(TRAIN)]
+    assert mined.dropped["answer"] == 1

@@ -99,6 +99,16 @@ def test_weight_decay_spares_biases_and_normalisation_and_frozen_weights_are_lef
     assert decayed == {0.01: ["dense.weight"], 0.0: ["dense.bias", "norm.weight", "norm.bias"]}
 
 
+def test_a_stage_may_have_an_optimiser_of_its_own():
+    training = config(optimizer="lamb", weight_decay=0.01, adam_epsilon=1e-6)
+    own = training.ance.model_copy(update={"optimizer": "adamw", "weight_decay": 0.0})
+    warmed_up, fine_tuned = (build_optimiser(Encoder(), training.in_stage(it), 0.1) for it in (own, training.ance))
+    assert type(warmed_up) is torch.optim.AdamW and type(fine_tuned) is Lamb
+    assert [group["weight_decay"] for group in warmed_up.param_groups] == [0.0, 0.0]
+    assert [group["weight_decay"] for group in fine_tuned.param_groups] == [0.01, 0.0]
+    assert all(group["eps"] == 1e-6 for group in warmed_up.param_groups + fine_tuned.param_groups)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("lamb", Lamb)])
 def test_the_configured_optimiser_has_the_configured_settings(name, kind):
     optimiser = build_optimiser(Encoder(), config(optimizer=name, adam_epsilon=1e-7), 0.3)

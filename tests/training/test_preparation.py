@@ -52,7 +52,7 @@ def compiled_step(new_model, texts, configured, stream, negatives):
     """Loss and gradients of a step without dropout, by name."""
 
     def make(backend, **settings):
-        config = configured(max_grad_norm=0.0, **settings)
+        config = configured(max_grad_norm=0.0, compile=backend, **settings)
         model = new_model()
         del model.backbone.encoder.layer[1:]  # to trace a layer takes a second
         checkpointing = config.gradient_checkpointing

@@ -21,7 +21,7 @@ LAYOUT = (
     "biencoder-nq-train.json, each as it is or .gz"
 )
 _NAME = re.compile(r"(?:biencoder-)?([A-Za-z0-9_]+)-(train|dev|test)\.(json|qa\.csv|csv)")
-_REGEX_TASKS = ("curatedtrec", "trec")
+_REGEX_TASKS = frozenset({"curatedtrec", "trec"})
 """Tasks whose answers are regular expressions."""
 
 
@@ -80,7 +80,7 @@ class Dpr(Source):
                 yield question
             else:
                 (query_id, (text, answers, _, _)), where = question
-                patterns = query_id.startswith(_REGEX_TASKS)
+                patterns = query_id.split("-")[0] in _REGEX_TASKS
                 yield Located(Query(query_id, text, _as_patterns(answers) if patterns else answers), where)
 
     def judgements(self, split: str) -> Iterator[Located[Judgement] | Invalid]:

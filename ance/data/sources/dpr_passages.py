@@ -17,7 +17,12 @@ def parse_passage(line: str) -> Passage | None:
     if line == HEADER:
         return None
     passage_id, text, title = tsv_columns(line, ("id", "text", "title"))
-    return Passage(passage_id, title, text)
+    return as_pair(passage_id, title, text)
+
+
+def as_pair(passage_id: str, title: str, text: str) -> Passage:
+    """A passage as DPR encodes it, `[CLS] title [SEP] text [SEP]` (dpr/models/hf_models.py, BertTensorizer)."""
+    return Passage(passage_id, title, text, (title, text) if title else ())
 
 
 def tsv_columns(line: str, names: tuple[str, ...]) -> list[str]:

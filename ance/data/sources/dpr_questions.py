@@ -24,6 +24,7 @@ class Question(NamedTuple):
     """A question and what DPR knows of it."""
 
     text: str
+    """Without the question mark at its end."""
     answers: tuple[str, ...]
     positives: tuple[Context, ...] = ()
     hard_negatives: tuple[Reference, ...] = ()
@@ -49,7 +50,8 @@ def parse_question(value: Any) -> Question:
         _reference(context, f"hard_negative_ctxs[{number}]"): None
         for number, context in enumerate(_contexts(value, "hard_negative_ctxs"))
     }
-    return Question(question, _answers(value.get("answers")), tuple(positives.values()), tuple(negatives))
+    answers = _answers(value.get("answers"))
+    return Question(without_question_mark(question), answers, tuple(positives.values()), tuple(negatives))
 
 
 def parse_test_question(line: str) -> Question:
@@ -63,7 +65,12 @@ def parse_test_question(line: str) -> Question:
         value = ast.literal_eval(answers)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"the answers are no list of strings: {answers[:40]}") from error
-    return Question(question, _answers(value))
+    return Question(without_question_mark(question), _answers(value))
+
+
+def without_question_mark(question: str) -> str:
+    """A question as DPR and the original ANCE encode it (`normalize_question`)."""
+    return question.removesuffix("?")
 
 
 def _answers(value: Any) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import ir_datasets
+from ir_datasets.datasets.dpr_w100 import DprW100Doc, DprW100Query
 
 from ance.data.records import Candidate, Judgement, Located, Passage, Query, Source
-from ance.data.sources.marco import document_text
+from ance.data.sources.dpr_passages import as_pair
+from ance.data.sources.dpr_questions import without_question_mark
+from ance.data.sources.marco import as_document
 from ance.data.sources.naming import dataset_name, in_usual_order
 from ance.errors import AnceError
 
@@ -147,7 +150,9 @@ def _candidates(dataset_id: str) -> tuple[str, Callable[[Any], Candidate]]:
 def _passage(document: Any) -> Passage:
     title = getattr(document, "title", None) or ""
     if hasattr(document, "url") and hasattr(document, "body"):
-        return Passage(document.doc_id, title, document_text(document.url or "", document.body or ""))
+        return as_document(document.doc_id, document.url or "", title, document.body or "")
+    if isinstance(document, DprW100Doc):
+        return as_pair(document.doc_id, title, document.text)
     for field in ("text", "body"):
         if hasattr(document, field):
             return Passage(document.doc_id, title, getattr(document, field) or "")
@@ -155,7 +160,10 @@ def _passage(document: Any) -> Passage:
 
 
 def _query(query: Any) -> Query:
-    return Query(query.query_id, query.default_text(), tuple(getattr(query, "answers", ())))
+    text = query.default_text()
+    if isinstance(query, DprW100Query):
+        text = without_question_mark(text)
+    return Query(query.query_id, text, tuple(getattr(query, "answers", ())))
 
 
 def _judgement(qrel: Any) -> Judgement:

@@ -59,9 +59,9 @@ class Marco(Source):
             yield from read_records(path, path.name, _PARSERS[format_])
 
 
-def document_text(url: str, body: str) -> str:
-    """Text of a document: the original encodes the URL, too."""
-    return f"{url} {body}".strip()
+def as_document(document_id: str, url: str, title: str, body: str) -> Passage:
+    """A document as the original ANCE encodes it, `url [SEP] title [SEP] body` (data/msmarco_data.py)."""
+    return Passage(document_id, title, f"{url} {body}".strip(), (url, title, body))
 
 
 def _passage(line: str) -> Passage:
@@ -70,8 +70,7 @@ def _passage(line: str) -> Passage:
 
 
 def _document(line: str) -> Passage:
-    document_id, url, title, body = columns(line, ("id", "url", "title", "body"))
-    return Passage(document_id, title, document_text(url, body))
+    return as_document(*columns(line, ("id", "url", "title", "body")))
 
 
 def _query(line: str) -> Query:

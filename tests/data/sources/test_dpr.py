@@ -12,6 +12,7 @@ from ance.data.records import Candidate, Invalid, Judgement, Located, Passage, Q
 from ance.data.sources.dpr import Dpr
 from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
+from tests.data.conftest import WORDS
 
 Write = Callable[[Mapping[str, Any]], Path]
 
@@ -63,7 +64,7 @@ def records(iterator: Any) -> list[Any]:
 
 def test_passages_with_quotes_and_a_header_are_read(write: Write) -> None:
     first, *_ = Dpr(write(FILES)).passages()
-    assert first == Located(Passage("1", "Cats", 'the cat "Tom" sat'), "psgs_w100.tsv:2")
+    assert first == Located(Passage("1", "Cats", 'the cat "Tom" sat', ("Cats", 'the cat "Tom" sat')), "psgs_w100.tsv:2")
     assert len(records(Dpr(write(FILES)).passages())) == 3
 
 
@@ -89,9 +90,31 @@ def test_a_test_set_has_answers_and_no_judgements(write: Write) -> None:
     assert records(source.judgements("test")) == []
 
 
-def test_answers_of_curated_trec_are_patterns(write: Write) -> None:
-    source = Dpr(write({"psgs_w100.tsv": CORPUS, "curatedtrec-test.csv": "how high\t['8,?850']\n"}))
-    assert records(source.queries("test")) == [Query("curatedtrec-test-1", "how high", ("regex:8,?850",))]
+@pytest.mark.parametrize(
+    ("task", "answer"), [("curatedtrec", "regex:8,?850"), ("trec", "regex:8,?850"), ("trecqa", "8,?850")]
+)
+def test_answers_of_curated_trec_alone_are_patterns(write: Write, task: str, answer: str) -> None:
+    source = Dpr(write({"psgs_w100.tsv": CORPUS, f"{task}-test.csv": "how high\t['8,?850']\n"}))
+    assert records(source.queries("test")) == [Query(f"{task}-test-1", "how high", (answer,))]
+
+
+def test_questions_lose_the_question_mark_at_their_end(write: Write) -> None:
+    files = {
+        "biencoder-nq-train.json": [question("who sat? who?", [BY_ID])],
+        "nq-test.qa.csv": "who ran?\t['the dog']\n",
+    }
+    source = Dpr(write(FILES | files))
+    assert [query.text for query in records(source.queries("train"))] == ["who sat? who"]
+    assert [query.text for query in records(source.queries("test"))] == ["who ran"]
+
+
+def test_a_passage_is_encoded_as_a_pair_of_title_and_text(write: Write, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    untitled = "4\tthe cat swam\t\n"
+    prepare(Dpr(write(FILES | {"psgs_w100.tsv": CORPUS + untitled})), tokenizer, tmp_path / "out")
+    passages = Dataset.open(tmp_path / "out").passages
+    words = [[WORDS[token] for token in passages.tokens[row].tolist()] for row in (1, 3)]
+    assert words == [["[UNK]", "[SEP]", "the", "dog", "ran"], ["the", "cat", "swam"]]
+    assert passages.full_text(1) == "Dogs the dog ran"
 
 
 def test_several_tasks_train_together_and_are_scored_apart(write: Write) -> None:

@@ -1,9 +1,11 @@
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ir_datasets
 import pytest
-from ir_datasets.datasets.base import Dataset
+from ir_datasets.datasets.base import Dataset as PublicDataset
+from ir_datasets.datasets.dpr_w100 import DprW100Doc, DprW100Query
 from ir_datasets.formats import (
     BaseDocPairs,
     BaseDocs,
@@ -17,8 +19,11 @@ from ir_datasets.formats import (
     TrecQrel,
 )
 
+from ance.data.dataset import Dataset
+from ance.data.prepare import prepare
 from ance.data.records import Candidate, Judgement, Located, Passage, Query
 from ance.data.sources.irds import IrDatasets
+from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
 
 
@@ -72,7 +77,7 @@ class Qrels(BaseQrels):
 
 
 CATS = Docs(TitledDoc("p1", "Cats", "The cat sat"), GenericDoc("p2", "The dog ran"), FieldedDoc("p3", "A fish swam"))
-Register = Callable[[Mapping[str, Dataset]], None]
+Register = Callable[[Mapping[str, PublicDataset]], None]
 
 
 @pytest.fixture
@@ -80,20 +85,20 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Register:
     """Registers data sets with ir_datasets for one test."""
     monkeypatch.setattr(ir_datasets.registry, "_registered", dict(ir_datasets.registry._registered))
 
-    def all_of(datasets: Mapping[str, Dataset]) -> None:
+    def all_of(datasets: Mapping[str, PublicDataset]) -> None:
         for name, dataset in datasets.items():
             ir_datasets.registry.register(name, dataset)
 
     return all_of
 
 
-def judged(docs: Docs = CATS, qrels: Qrels | None = None) -> Dataset:
-    return Dataset(docs, Queries(), qrels or Qrels())
+def judged(docs: Docs = CATS, qrels: Qrels | None = None) -> PublicDataset:
+    return PublicDataset(docs, Queries(), qrels or Qrels())
 
 
 def test_ids_below_the_given_one_are_splits_of_its_documents(register: Register) -> None:
-    register({"pets": Dataset(CATS), "pets/test": judged(), "pets/dev": judged(), "pets/train": judged()})
-    register({"pets/eval": Dataset(CATS, Queries()), "pets/dev/small": judged()})
+    register({"pets": PublicDataset(CATS), "pets/test": judged(), "pets/dev": judged(), "pets/train": judged()})
+    register({"pets/eval": PublicDataset(CATS, Queries()), "pets/dev/small": judged()})
     source = IrDatasets("pets")
     assert source.splits() == ("train", "dev", "test")
     assert source.name == "pets"
@@ -125,7 +130,7 @@ def test_a_group_of_different_collections_is_not_taken_for_splits(register: Regi
 
 
 def test_an_unknown_id_or_one_without_judgements_is_an_error(register: Register) -> None:
-    register({"pets": Dataset(CATS)})
+    register({"pets": PublicDataset(CATS)})
     for dataset_id in ("pets", "no-such-id"):
         with pytest.raises(AnceError, match=f"ir_datasets:{dataset_id}: .*see https://ir-datasets.com"):
             IrDatasets(dataset_id)
@@ -173,8 +178,10 @@ class DocPairs(BaseDocPairs):
 def test_candidates_are_the_negatives_of_pairs_or_else_scored_documents_of_the_splits_that_ask(
     register: Register,
 ) -> None:
-    train = Dataset(CATS, Queries(), Qrels(), ScoredDocs(), DocPairs())
-    register({"pets/train": train, "pets/dev": Dataset(CATS, Queries(), Qrels(), ScoredDocs()), "pets/test": judged()})
+    train = PublicDataset(CATS, Queries(), Qrels(), ScoredDocs(), DocPairs())
+    register(
+        {"pets/train": train, "pets/dev": PublicDataset(CATS, Queries(), Qrels(), ScoredDocs()), "pets/test": judged()}
+    )
     parts = {"train": ["train"], "dev": ["dev"], "test": ["test"]}
     source = IrDatasets("pets", parts, ["train", "dev", "test"])
     assert [one.record for one in source.candidates("train")] == [Candidate("q1", "p3")]
@@ -193,4 +200,40 @@ class UrlDoc(NamedTuple):
 
 def test_the_url_of_a_document_is_part_of_its_text(register: Register) -> None:
     register({"web": judged(Docs(UrlDoc("D1", "http://a", "Cats", "The cat sat")))})
-    assert next(iter(IrDatasets("web").passages())).record == Passage("D1", "Cats", "http://a The cat sat")
+    parts = ("http://a", "Cats", "The cat sat")
+    assert next(iter(IrDatasets("web").passages())).record == Passage("D1", "Cats", "http://a The cat sat", parts)
+
+
+class AnsweredQuery(NamedTuple):
+    query_id: str
+    text: str
+    answers: tuple[str, ...]
+
+    def default_text(self) -> str:
+        return self.text
+
+
+class AnsweredQueries(Queries):
+    def __init__(self, *queries: Any) -> None:
+        self.queries = queries
+
+    def queries_iter(self) -> Iterator[Any]:
+        return iter(self.queries)
+
+
+def test_answers_of_queries_are_those_of_the_data_set(register: Register, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    queries = AnsweredQueries(AnsweredQuery("q1", "who sat?", ("the cat", "Tom")))
+    register({"pets/test": PublicDataset(CATS, queries, Qrels())})
+    assert [query.record for query in IrDatasets("pets").queries("test")] == [
+        Query("q1", "who sat?", ("the cat", "Tom"))
+    ]
+    prepare(IrDatasets("pets"), tokenizer, tmp_path / "out")
+    assert list(Dataset.open(tmp_path / "out").answers("test")) == [["the cat", "Tom"]]
+
+
+def test_questions_and_passages_of_dpr_are_as_in_its_own_files(register: Register) -> None:
+    docs, queries = Docs(DprW100Doc("1", "The cat sat", "Cats")), AnsweredQueries(DprW100Query("q1", "who?", ("Tom",)))
+    register({"wiki/test": PublicDataset(docs, queries, Qrels())})
+    source = IrDatasets("wiki")
+    assert [one.record for one in source.passages()] == [Passage("1", "Cats", "The cat sat", ("Cats", "The cat sat"))]
+    assert [one.record for one in source.queries("test")] == [Query("q1", "who", ("Tom",))]

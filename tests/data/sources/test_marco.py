@@ -10,6 +10,7 @@ from ance.data.records import Candidate, Invalid, Judgement, Located, Passage, Q
 from ance.data.sources.marco import Marco
 from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
+from tests.data.conftest import WORDS
 
 Write = Callable[[Mapping[str, str]], Path]
 
@@ -61,10 +62,22 @@ def test_the_document_files_are_a_source_compressed_or_not(write: Write) -> None
     source = Marco(write(DOCUMENTS))
     assert source.splits() == ("train", "trec-dl-2019")
     assert [one.record for one in source.passages() if isinstance(one, Located)] == [
-        Passage("D1", "Cats", "http://a the cat sat"),
-        Passage("D2", "", "http://b"),
+        Passage("D1", "Cats", "http://a the cat sat", ("http://a", "Cats", "the cat sat")),
+        Passage("D2", "", "http://b", ("http://b", "", "")),
     ]
     assert next(iter(source.judgements("trec-dl-2019"))) == Located(Judgement("9", "D2", 3), "2019qrels-docs.txt:1")
+
+
+def test_a_document_is_encoded_with_separators_and_searched_without(
+    write: Write, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    prepare(Marco(write(DOCUMENTS)), tokenizer, tmp_path / "out")
+    passages = Dataset.open(tmp_path / "out").passages
+    words = [[WORDS[token] for token in passages.tokens[row].tolist()] for row in range(2)]
+    url = ["[UNK]", "[UNK]"]  # http, ://
+    assert words[0] == [*url, "a", "[SEP]", "[UNK]", "[SEP]", "the", "cat", "sat"]
+    assert words[1] == [*url, "[UNK]", "[SEP]", "[SEP]"]
+    assert list(passages.full_texts()) == ["Cats http://a the cat sat", "http://b"]
 
 
 def test_the_small_dev_set_is_dev_and_the_whole_one_has_a_name_of_its_own(write: Write) -> None:
