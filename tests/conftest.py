@@ -1,17 +1,18 @@
-"""A real redis-server for every test that needs one, an object store, and which tests share a worker."""
+"""A real redis-server for every test that needs one, emulators of object stores, and which tests share a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from redis import Redis
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from ance.runtime.local_redis import LocalRedis
-from ance.runtime.redis_client import connect
-from tests.object_stores import CREDENTIALS, new_prefix, s3_server
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
+from tests.object_stores import EMULATORS, new_prefix
 
 LONG = ("system", "observability", "cli")
 """Folders whose tests wait for whole runs: they start first, so that no worker is left with them at the end."""
@@ -66,15 +67,27 @@ def mortal_client(mortal_redis: LocalRedis) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """An S3 server for this process and the ones it starts: s3fs finds it as it finds any, by the environment."""
-    with s3_server() as endpoint, pytest.MonkeyPatch.context() as environment:
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-            environment.setenv(name, value)
-        yield endpoint
+def object_store() -> Iterator[Callable[[str], str]]:
+    """Makes URLs of empty stores of a scheme: s3, gs or az.
+
+    Its emulator starts with the first, for this process and the ones it starts, and ends with the session.
+    """
+    with ExitStack() as running:
+        started: set[str] = set()
+
+        def make(scheme: str) -> str:
+            if scheme not in started:
+                endpoint = running.enter_context(EMULATORS[scheme].serve())
+                environment = running.enter_context(pytest.MonkeyPatch.context())
+                for name, value in EMULATORS[scheme].environment(endpoint).items():
+                    environment.setenv(name, value)
+                started.add(scheme)
+            return new_prefix(scheme)
+
+        yield make
 
 
 @pytest.fixture
-def s3_url(s3_endpoint: str) -> str:
-    """URL of an empty store in it."""
-    return new_prefix()
+def s3_url(object_store: Callable[[str], str]) -> str:
+    """URL of an empty store on S3."""
+    return object_store("s3")

@@ -7,8 +7,8 @@ import typer
 from ance.errors import AnceError
 
 if TYPE_CHECKING:
-    from ance.runtime.dead_letters import DeadLetters
     from ance.runtime.queue import TaskQueue
+    from ance.runtime.queue.dead_letters import DeadLetters
 
 app = typer.Typer(help="Look into the work queue of a run.", no_args_is_help=True)
 dead = typer.Typer(help="Tasks that failed on every delivery.", no_args_is_help=True)
@@ -69,8 +69,8 @@ def _dead(run: str, redis_url: str, task: str) -> "DeadLetters":
 
 def _queue(run: str, redis_url: str) -> "TaskQueue":
     from ance.runtime.queue import TaskQueue
-    from ance.runtime.redis_client import connect
-    from ance.runtime.redis_settings import RedisSettings
+    from ance.runtime.redis.client import connect
+    from ance.runtime.redis.settings import RedisSettings
     from ance.runtime.settings import load
 
     # Credentials only by the environment: arguments are for everybody on the machine to see.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ance.cli.supervisor import ProcessSpec, python_service
 from ance.errors import AnceError
-from ance.runtime.local_redis import server_command
+from ance.runtime.redis.local_server import server_command
 
 LOCAL = "127.0.0.1"
 SEARCH = "search"

@@ -4,7 +4,7 @@ from pydantic import PositiveFloat, PositiveInt
 from redis import Redis
 
 from ance.runtime.feed import CheckpointWatcher
-from ance.runtime.feed_settings import WatcherSettings
+from ance.runtime.feed.settings import WatcherSettings
 from ance.runtime.queue import TaskQueue
 from ance.runtime.run import OpenRun
 from ance.runtime.settings import ServiceSettings

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ance.runtime.outage import OutageLog, Unreachable
-from ance.runtime.redis_client import OUTAGE
+from ance.runtime.redis.client import OUTAGE
 
 CANNOT_ASK = (*OUTAGE, Unreachable)
 """What a renewal raises when the server that keeps the lease does not answer."""

@@ -13,8 +13,8 @@ from ance.runtime.heartbeat import CANNOT_ASK, Heartbeat
 from ance.runtime.kubernetes.client import Cluster
 from ance.runtime.kubernetes.lease import KubernetesLease
 from ance.runtime.outage import OutageLog
-from ance.runtime.redis_client import connect
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.lease import RedisLease
 from ance.runtime.settings import LeaderSettings
 
 logger = logging.getLogger(__name__)

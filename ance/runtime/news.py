@@ -15,8 +15,8 @@ from redis.exceptions import NoPermissionError
 
 from ance.errors import AnceError, TemporaryError
 from ance.runtime.outage import OutageLog
-from ance.runtime.redis_address import RedisAddress
-from ance.runtime.redis_client import OUTAGE, connect
+from ance.runtime.redis.address import RedisAddress
+from ance.runtime.redis.client import OUTAGE, connect
 
 logger = logging.getLogger(__name__)
 

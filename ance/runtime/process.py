@@ -21,13 +21,16 @@ def run_service(service: str, main: Callable[[], None]) -> None:
     """Run the body of a service and turn the ways it ends into exit codes.
 
     A problem that the user can mend is one line on stderr, `ance-<service>: error: ...`, without a traceback.
-    Any other exception is a bug and keeps its traceback. SIGTERM is heeded before `main` begins, so what takes
-    seconds to import belongs into it.
+    Any other exception is a bug and keeps its traceback. SIGTERM is heeded and ANCE_THREADS holds before `main`
+    begins, so what takes seconds to import or starts threads when it is imported belongs into it.
 
     Raises:
         SystemExit: with 2 after an AnceError, with 75 after a TemporaryError, with 130 after Ctrl-C.
     """
     leave_on_sigterm()
+    threads = os.environ.get("ANCE_THREADS", "")
+    if threads.isdecimal() and int(threads):  # what is wrong with another one, the settings say
+        limit_threads(int(threads))
     try:
         main()
     except AnceError as error:
@@ -56,12 +59,11 @@ def limit_threads(threads: int | None) -> None:
     """
     if threads is None:
         return
-    # For libraries not loaded yet and for child processes; PyTorch, once loaded, reads them no more.
+    # For child processes and for libraries that are not loaded yet: each reads its own once.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[variable] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
 
 
 def return_freed_memory() -> None:

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsError
 from ance.errors import AnceError
 from ance.runtime.contracts import NAME
 from ance.runtime.health import LIVENESS_SECONDS
-from ance.runtime.redis_settings import RedisSettings
+from ance.runtime.redis.settings import RedisSettings
 
 
 def _unique_name() -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ance.runtime.contracts import EncodeTask
 from ance.runtime.outage import OutageLog
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import OUTAGE
+from ance.runtime.redis.client import OUTAGE
 from services.indexer.collector import BLOCK_SECONDS, FIRST
 from services.indexer.shards import FinishedShard, Shards
 

@@ -16,7 +16,7 @@ from ance.runtime.logs import get_logger
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.outage import OutageLog
 from ance.runtime.queue import Completion, TaskQueue
-from ance.runtime.redis_client import OUTAGE
+from ance.runtime.redis.client import OUTAGE
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
 from services.indexer.progress import PassProgress
@@ -33,10 +33,16 @@ FIRST = "0-0"
 """Completion records are read from here on; those of tasks that are not missing mean nothing."""
 BLOCK_SECONDS = 0.5
 """One wait for completions: the longest delay before shutdown or the loss of leadership is noticed."""
+REPORT_SECONDS = 1.0
+"""Shards come by the thousand, and a look at the depth of the queue takes as long as a shard."""
 
 
 class PassInterrupted(Exception):
     """Shutdown was requested or leadership was lost: the pass is continued by the next leader."""
+
+
+class DeadTask(AnceError):
+    """A task of the pass fails again and again: without its vectors nothing may be published."""
 
 
 class Collector:
@@ -74,8 +80,8 @@ class Collector:
 
         Raises:
             PassInterrupted: shutdown was requested or this process no longer leads.
-            AnceError: a task failed on every delivery and after `dead_letter_retries` re-queues, or what is
-                stored is not the shard's vectors.
+            DeadTask: a task failed on every delivery and after `dead_letter_retries` re-queues.
+            AnceError: what is stored is not the shard's vectors.
         """
         return self._each(tasks, self._shards.read)
 
@@ -88,7 +94,7 @@ class Collector:
         missing = {task.id: task for task in tasks}
         retries: Counter[str] = Counter()
         outage = OutageLog("indexer")
-        after, next_reconcile = FIRST, 0.0
+        after, next_reconcile, next_report = FIRST, 0.0, 0.0
         self._metrics.refresh_shards.set(len(tasks))
         self._metrics.refresh_shards_done.set(0)
         self._progress.begin(tasks)
@@ -103,10 +109,12 @@ class Collector:
                     after, silent = records[-1].id if records else after, not records
                     finished = self._reported(records, missing)
                     self._progress.report(records)
-                counts = report_queue(self._queue, self._metrics.queue)
-                self._progress.busy(counts.pending if counts is not None else 0)
-                if silent and counts is not None and counts.waiting + counts.pending == 0:
-                    after, next_reconcile = FIRST, 0.0
+                if silent or time.monotonic() >= next_report:
+                    counts = report_queue(self._queue, self._metrics.queue)
+                    next_report = time.monotonic() + REPORT_SECONDS
+                    self._progress.busy(counts.pending if counts is not None else 0)
+                    if silent and counts is not None and counts.waiting + counts.pending == 0:
+                        after, next_reconcile = FIRST, 0.0
                 outage.ended()
             except OUTAGE as error:
                 # Redis may come back empty: read its records from the start, enqueue what is missing.
@@ -158,7 +166,7 @@ class Collector:
             if letter.task_id not in unfinished:
                 continue
             if retries[letter.task_id] >= self._settings.dead_letter_retries:
-                raise AnceError(
+                raise DeadTask(
                     f"task {letter.task_id} failed {letter.attempts} times, last with: {letter.error}; "
                     "mend the cause, then `ance queue dead requeue`"
                 )

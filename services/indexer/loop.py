@@ -18,13 +18,13 @@ from ance.runtime.lease import RunLease
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import OUTAGE
+from ance.runtime.redis.client import OUTAGE
 from ance.runtime.retention import pinned_steps, retain
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import StaleFencingToken, Store
 from ance.runtime.tracing import span
 from services.indexer.best import point_to_best
-from services.indexer.collector import PassInterrupted
+from services.indexer.collector import DeadTask, PassInterrupted
 from services.indexer.progress import PassProgress
 from services.indexer.queue_report import report_queue
 from services.indexer.refresh import Refresh
@@ -56,6 +56,7 @@ class Indexer:
     progress: PassProgress = field(default_factory=PassProgress)
     scaler: Scaler | None = None
     on_complete: Literal["exit", "wait"] = "exit"
+    on_dead_letter: Literal["stop", "go_on"] = "stop"
     silence: Silence = field(default_factory=Silence)
     """Of processes that hold versions."""
 
@@ -104,7 +105,15 @@ class Indexer:
             self.store.move_pointer(self.layout.pointer("refresh"), started)
             self._drop_superseded(checkpoint.step)
             log.info("refresh started", extra={"step": checkpoint.step})
-            self._refresh(checkpoint)
+            self.announce("RefreshStarted", f"refresh with the checkpoint of step {checkpoint.step}")
+            try:
+                self._refresh(checkpoint)
+            except DeadTask as error:
+                if not self._may_stay_open(checkpoint):
+                    raise
+                log.error("refresh left open: %s", error, extra={"step": checkpoint.step})
+                self.progress.begin(())  # no pod need wait with it
+                continue
             self._show_best()
             with self.health.long_work():
                 self._delete_old_versions()
@@ -159,13 +168,30 @@ class Indexer:
             log.warning("tasks of earlier passes not dropped: %s", error, extra={"step": step})
 
     def _interrupted(self) -> ArtifactRef | None:
-        """The checkpoint of a pass that was started and not published."""
+        """The checkpoint of a pass that was started, not published, and can be continued."""
         started = self.store.read_pointer(self.layout.pointer("refresh"))
-        return started if started is not None and started.step > self._published_step() else None
+        if started is None or started.step <= self._published_step() or self._is_left_open(started):
+            return None
+        return started
+
+    def _may_stay_open(self, checkpoint: ArtifactRef) -> bool:
+        """Whether a pass with dead tasks may wait for a person, or for a newer checkpoint to replace it."""
+        return self.on_dead_letter == "go_on" and not checkpoint.final
+
+    def _is_left_open(self, started: ArtifactRef) -> bool:
+        if not self._may_stay_open(started):
+            return False
+        try:
+            return any(letter.entry.get("step") == str(started.step) for letter in self.queue.dead_letters)
+        except OUTAGE:
+            return False  # the pass itself waits for Redis
 
     def _newer_checkpoint(self) -> ArtifactRef | None:
+        """The newest checkpoint, if a refresh is due with it and it has not been tried."""
         due = self.config.training.next_refresh_step(self._published_step())
-        return self.watcher.wait_newer(due - 1, timeout=1.0)
+        started = self.store.read_pointer(self.layout.pointer("refresh"))
+        tried = -1 if started is None else started.step
+        return self.watcher.wait_newer(max(due - 1, tried), timeout=1.0)
 
     def _published_step(self) -> int:
         published = self.store.read_pointer(self.layout.pointer("index"))

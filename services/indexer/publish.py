@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
-from ance.evaluation.metrics import measure
-from ance.negatives.filters import HasAnswer
+from ance.evaluation.metrics import MEASURES
+from ance.evaluation.scores import mean_scores
+from ance.negatives.answers import answer_filter
 from ance.negatives.judging import to_draw
 from ance.negatives.mined import MinedNegatives, mine
 from ance.negatives.mixing import Pool
@@ -82,7 +82,7 @@ class Publisher:
             config if scoring is None else to_draw(config, scoring.teacher),
             self.checkpoint.step,
             pools=self._pools(mined, previous),
-            has_answer=self._has_answer(),
+            has_answer=answer_filter(self.dataset, config),
         )
         if scoring is not None:
             negatives = scoring.judge(negatives)
@@ -105,9 +105,9 @@ class Publisher:
             self._publish(folder, Kind.INDEX, self.layout.index, "index", stats, stored)
 
     def dev_metrics(self, mined: Mined) -> dict[str, float]:
-        """Metrics of the dev split by exact search."""
+        """Metrics of the dev split by exact search, and Coverage where its queries have answers."""
         ids, _ = mined.ranking(Part.DEV_QUERIES)
-        return measure(self.dataset.qrels("dev").head(len(ids)), ids)
+        return mean_scores(self.dataset, "dev", ids, MEASURES)
 
     def _publish(
         self,
@@ -149,11 +149,6 @@ class Publisher:
         if neighbours is not None:
             pools.append(Pool(neighbours, negatives.lookahead))
         return pools
-
-    def _has_answer(self) -> HasAnswer | None:
-        if not self.config.negatives.exclude_answers:
-            return None
-        return AnswerMatcher(self.dataset.passages, self.dataset.answers("train"))
 
     def _previous(self) -> MinedNegatives | None:
         step = self._previous_step()

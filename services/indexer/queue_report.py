@@ -2,7 +2,7 @@
 
 from ance.runtime.metrics import QueueMetrics
 from ance.runtime.queue import QueueCounts, TaskQueue
-from ance.runtime.redis_client import OUTAGE
+from ance.runtime.redis.client import OUTAGE
 
 
 def report_queue(queue: TaskQueue, metrics: QueueMetrics) -> QueueCounts | None:

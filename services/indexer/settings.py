@@ -1,6 +1,6 @@
 """Settings of the indexer, from environment variables."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -20,6 +20,10 @@ class IndexerSettings(LeaderSettings, FleetSettings, MilvusSettings):
     """How often the store is compared with the queue, so that nothing lost stays lost."""
     dead_letter_retries: NonNegativeInt = 1
     """How often a dead task of a pass is put back before the pass is given up."""
+    on_dead_letter: Literal["stop", "go_on"] = "stop"
+    """What a leader does whose pass was given up. `stop` ends the process with the error, until somebody has mended the
+    cause. `go_on` leaves the pass open: it is continued once its dead letters are requeued or dropped, or replaced by
+    one with a newer checkpoint. The pass of the last checkpoint has none that could replace it: it always stops."""
     scaler_deployment: str = ""
     """Deployment of the inferencers, which the leader scales (empty: it does not); needs ANCE_KUBERNETES=true."""
     scaler_min: NonNegativeInt = 0

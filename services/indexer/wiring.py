@@ -17,7 +17,7 @@ from ance.runtime.metrics import IndexerMetrics, labelled, serve
 from ance.runtime.news import spread
 from ance.runtime.process import limit_threads
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
 from ance.runtime.run import OpenRun, begin, find_run
 from ance.runtime.shutdown import Shutdown
 from services.indexer.arrivals import Arrivals
@@ -88,6 +88,7 @@ def index(settings: IndexerSettings, metrics: IndexerMetrics, health: Health, sh
             progress,
             open_scaler(settings, cluster, progress),
             settings.on_complete,
+            settings.on_dead_letter,
         ).run()
 
 

@@ -18,9 +18,9 @@ from ance.runtime.kubernetes.deletion_cost import TellBusy, untold
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.queue import TaskQueue
+from ance.runtime.queue.lease import TaskLease
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
-from ance.runtime.task_lease import TaskLease
 from ance.runtime.tracing import Span, current_span, span
 from services.inferencer.encoders import Encoders
 from services.inferencer.scoring import PairScorer

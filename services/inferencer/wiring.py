@@ -10,7 +10,7 @@ from ance.runtime.kubernetes.client import cluster_for
 from ance.runtime.kubernetes.deletion_cost import open_deletion_cost
 from ance.runtime.metrics import InferencerMetrics, labelled, serve, watch_gpu
 from ance.runtime.process import limit_threads
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
 from ance.runtime.run import begin, find_run
 from ance.runtime.shutdown import Shutdown
 from services.inferencer.encoders import Encoders

@@ -111,12 +111,12 @@ class Trainer:
             train_queries_only(model)
             if training.compile is not None:  # a copy, which queries may have now, is not compiled
                 compile_transformers(model, training.compile)
-        optimiser = build_optimiser(model, training, stage.config.learning_rate)
+        optimiser = build_optimiser(model, training.in_stage(stage.config), stage.config.learning_rate)
         if restored.continues(stage):
             restored.load_optimiser(optimiser)
         passages = None if live is None else live.passages
         stepper = TrainingStep(model, optimiser, self._texts, training, self._ranks.parallel, passages)
-        retrieve = None if live is None else live.ranked_by(stepper.query_vectors)
+        retrieve = None if live is None else live.ranked_by(stepper.query_vectors, self._ranks.parallel)
         self._interruptibly(lambda: self._supply.start(stage, retrieve))
         checkpoints, saved = training.checkpoints, step
         while step < stage.last and not self._supply.finishing:
@@ -160,7 +160,7 @@ class Trainer:
         """
         supply = self._supply.for_step(stage, step)
         if supply is None:
-            raise TrainingInterrupted("asked to stop")
+            raise TrainingInterrupted("the lease of the run is lost" if self._duties.lost else "asked to stop")
         try:
             with supply.traced(step):
                 batches = self._batches.batch(step, supply.source, supply.teacher)

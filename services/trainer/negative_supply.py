@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
-from ance.negatives.filters import HasAnswer
+from ance.negatives.answers import answer_filter
 from ance.negatives.live import LiveNegatives, Retrieve
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.pair_scores import PairScores
@@ -98,11 +97,11 @@ class NegativeSupply:
             case "random":
                 self._current = Supply(self._random)
             case "given":
-                self._current = Supply(self._listed(mine_given(self._dataset, self._mining)))
+                self._current = Supply(self._static(mine_given(self._dataset, self._mining)))
             case "bm25":
-                self._current = Supply(self._listed(self._bm25()))
+                self._current = Supply(self._static(self._bm25()))
             case "bm25+random":
-                self._current = Supply(MixedNegatives([self._listed(self._bm25()), self._random]))
+                self._current = Supply(MixedNegatives([self._static(self._bm25()), self._random]))
             case "in_batch":
                 self._current = Supply(NoNegatives())
             case "adore":
@@ -162,19 +161,19 @@ class NegativeSupply:
             self._dataset.qrels("train"),
             self._mining,
             self._random,
-            has_answer=self._has_answer(),
+            has_answer=answer_filter(self._dataset, self._mining),
             on_drop=self._count_dropped,
             on_fill=self._metrics.negatives_filled.inc,
         )
 
-    def _has_answer(self) -> HasAnswer | None:
-        if not self._mining.exclude_answers:
-            return None
-        return AnswerMatcher(self._dataset.passages, self._dataset.answers("train"))
-
     def _count_dropped(self, dropped: Mapping[str, int]) -> None:
         for name, count in dropped.items():
             self._metrics.candidates_dropped.labels(filter=name).inc(count)
+
+    def _static(self, mined: MinedNegatives) -> ListedNegatives:
+        """Negatives of the whole stage; those of an index are counted by the indexer."""
+        self._count_dropped(mined.dropped)
+        return self._listed(mined)
 
     def _listed(self, mined: MinedNegatives) -> ListedNegatives:
         return ListedNegatives(

@@ -2,7 +2,7 @@
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from ance.runtime.feed_settings import FeedSettings
+from ance.runtime.feed.settings import FeedSettings
 from ance.runtime.settings import LeaderSettings
 
 

@@ -163,7 +163,9 @@ class Process:
         )
         boundary = Boundary(ranks, fresh, stop, finish)
         supply = NegativeSupply(self.dataset, fresh, duties.bm25, config, self.metrics, boundary)
-        indexes = LiveIndexes(store, self.run.layout, hold, self._index_backend, settings.cache_dir, self.metrics)
+        indexes = LiveIndexes(
+            store, self.run.layout, ranks, hold, self._index_backend, settings.cache_dir, self.metrics
+        )
         with hold, fresh:
             self.health.ready()
             steps = Trainer(

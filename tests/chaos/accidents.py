@@ -11,8 +11,8 @@ from pathlib import Path
 from redis import Redis
 
 from ance.runtime.contracts import ArtifactRef
-from ance.runtime.local_redis import LocalRedis
-from ance.runtime.queue_keys import GROUP, QueueKeys
+from ance.runtime.queue.keys import GROUP, QueueKeys
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shards import rows_of
 from services.indexer.plan import plan
 from tests.chaos.clock import Clock

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ance.runtime.contracts import ArtifactRef
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from tests.chaos.clock import Clock
 from tests.chaos.faults import Faults
 from tests.chaos.processes import Conditions, Fleet

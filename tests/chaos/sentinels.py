@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from ance.cli.stack import free_port
-from ance.runtime.local_redis import find_server, server_command
+from ance.runtime.redis.local_server import find_server, server_command
 
 MASTER = "ance"
 SENTINELS = 3
@@ -33,7 +33,7 @@ class SentinelTrio:
 
     @property
     def url(self) -> str:
-        """What `redis_client.connect` takes."""
+        """What `ance.runtime.redis.client.connect` takes."""
         return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self._sentinels)}/{MASTER}/0"
 
     @property

@@ -13,9 +13,9 @@ import pytest
 from ance.errors import AnceError
 from ance.runtime.artifacts import fetch, publish, published
 from ance.runtime.contracts import Kind
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.store import Store
 from tests.chaos.conftest import PASSAGES, STEP, conditions, new_run
 from tests.chaos.outcome import assert_undisturbed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from tests.chaos.accidents import Accident, flush, survive
 from tests.chaos.conftest import STEP, Reachable, conditions, new_run
 from tests.chaos.outcome import longest_pause

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ance.runtime.dead_letters import DeadLetters
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.queue_keys import QueueKeys
-from ance.runtime.redis_client import connect
+from ance.runtime.queue.dead_letters import DeadLetters
+from ance.runtime.queue.keys import QueueKeys
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shards import rows_of
 from services.indexer.plan import plan
 from tests.chaos.accidents import AGAIN, Accidents, leader, survive
@@ -20,7 +20,7 @@ from tests.chaos.conftest import STEP, conditions, new_run
 from tests.chaos.faults import TORN, Faults
 from tests.chaos.outcome import assert_undisturbed
 from tests.chaos.processes import Fleet, wait_for
-from tests.chaos.reader import shards_in
+from tests.chaos.reader import Reader, shards_in
 from tests.services.service_run import ServiceRun
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -97,18 +97,20 @@ def test_a_leader_that_wakes_up_after_its_successor_has_published_changes_nothin
     run, checkpoint = new_run(world, tmp_path, f"stale-{repetition}", shard_size=4)
     fleet = Fleet(conditions(tmp_path, run, redis))
     fleets.append(fleet)
-    for name in ("indexer-0", "indexer-1", "inferencer-0"):
-        fleet.start(name)
-    embeddings = run.path(run.layout.embeddings(STEP))
-    wait_for(lambda: shards_in(embeddings) > 10, 120)
-    stale = leader(redis)
-    fleet.signal(stale, signal.SIGSTOP)
-    (successor,) = {"indexer-0", "indexer-1"} - {stale}
-    wait_for(lambda: fleet.processes[successor].exitcode == 0, 120)
-    published = contents(run)
-    fleet.signal(stale, signal.SIGCONT)
-    wait_for(lambda: fleet.processes[stale].exitcode == 0, 60)
+    with Reader(run, STEP) as reader:
+        for name in ("indexer-0", "indexer-1", "inferencer-0"):
+            fleet.start(name)
+        embeddings = run.path(run.layout.embeddings(STEP))
+        wait_for(lambda: shards_in(embeddings) > 10, 120)
+        stale = leader(redis)
+        fleet.signal(stale, signal.SIGSTOP)
+        (successor,) = {"indexer-0", "indexer-1"} - {stale}
+        wait_for(lambda: fleet.processes[successor].exitcode == 0, 120)
+        published = contents(run)
+        fleet.signal(stale, signal.SIGCONT)
+        wait_for(lambda: fleet.processes[stale].exitcode == 0, 60)
     assert contents(run) == published
+    assert reader.looks > 10 and reader.complaints == []
     assert_undisturbed(run, checkpoint)
 
 
@@ -126,21 +128,23 @@ def test_a_poisonous_shard_stops_the_refresh_says_why_and_can_be_put_back(
     poison.write_text(tasks[-1].id)
     fleet = Fleet(conditions(tmp_path, run, redis, poison=poison))
     fleets.append(fleet)
-    for name in ("indexer-0", "inferencer-0"):
-        fleet.start(name)
-    wait_for(lambda: not fleet.running("indexer"), 120)
-    assert fleet.processes["indexer-0"].exitcode == 2
-    assert "this row cannot be encoded" in (tmp_path / "indexer-0.log").read_text()
-    assert run.store.read_pointer(run.layout.pointer("index")) is None
+    with Reader(run, STEP) as reader:
+        for name in ("indexer-0", "inferencer-0"):
+            fleet.start(name)
+        wait_for(lambda: not fleet.running("indexer"), 120)
+        assert fleet.processes["indexer-0"].exitcode == 2
+        assert "this row cannot be encoded" in (tmp_path / "indexer-0.log").read_text()
+        assert run.store.read_pointer(run.layout.pointer("index")) is None
 
-    with connect(redis.url) as client:
-        letters: DeadLetters = TaskQueue(client, run.config.run, "a person").dead_letters
-        assert [letter.task_id for letter in letters] == [tasks[-1].id]
-        poison.unlink()
-        assert letters.requeue() == [tasks[-1].id]
-    fleet.start("indexer-0")
-    wait_for(lambda: not fleet.running("indexer"), 120)
+        with connect(redis.url) as client:
+            letters: DeadLetters = TaskQueue(client, run.config.run, "a person").dead_letters
+            assert [letter.task_id for letter in letters] == [tasks[-1].id]
+            poison.unlink()
+            assert letters.requeue() == [tasks[-1].id]
+        fleet.start("indexer-0")
+        wait_for(lambda: not fleet.running("indexer"), 120)
     assert fleet.processes["indexer-0"].exitcode == 0
+    assert reader.looks > 10 and reader.complaints == []
     assert_undisturbed(run, checkpoint)
 
 

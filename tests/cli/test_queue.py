@@ -6,9 +6,9 @@ import pytest
 
 from ance.cli.stack import free_port
 from ance.runtime.contracts import EncodeTask, Part
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
 from tests.cli.conftest import Ance, Ended
 
 TASKS = [

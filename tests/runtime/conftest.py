@@ -13,8 +13,16 @@ from redis import Redis
 from ance.runtime.contracts import EncodeTask, Part, ScoreTask
 from ance.runtime.queue import TaskQueue
 from ance.runtime.store import Store
+from tests.object_stores import EMULATORS
+from tests.runtime.tls import Authority
 
 LEASE_SECONDS = 0.3
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs the certificates of a module's tests."""
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")
 
 
 @pytest.fixture
@@ -27,8 +35,8 @@ def worker(client: Redis) -> Callable[[str], TaskQueue]:
     return make
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+@pytest.fixture(params=["file", "memory", *EMULATORS])
+def store(request: pytest.FixtureRequest, object_store: Callable[[str], str], tmp_path: Path) -> Store:
     """Every backend keeps the same promises."""
     match request.param:
         case "file":
@@ -36,7 +44,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         case "memory":
             url = f"memory://{uuid.uuid4().hex}"
         case _:
-            url = request.getfixturevalue("s3_url")
+            url = object_store(request.param)
     return Store.open(url, retry_seconds=0)
 
 

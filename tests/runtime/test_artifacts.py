@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ance.runtime.artifacts.manifests import file_sha256
 from ance.runtime.contracts import ArtifactRef, Kind, Part
 from ance.runtime.layout import RunLayout, manifest_of
 from ance.runtime.store import StaleFencingToken, Store
+from tests.object_stores import EMULATORS
 
 LAYOUT = RunLayout("demo")
 PREFIX = LAYOUT.checkpoint(300)
@@ -32,15 +34,15 @@ POINTER = LAYOUT.pointer("checkpoint")
 FILES = {"model.safetensors": b"weights", "trainer_state/optimiser.safetensors": b"moments"}
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """One store whose folder is read in place, and two that have to be downloaded from."""
+@pytest.fixture(params=["file", "memory", *EMULATORS])
+def store(request: pytest.FixtureRequest, object_store: Callable[[str], str], tmp_path: Path) -> Store:
+    """One store whose folder is read in place, and others that have to be downloaded from."""
     match request.param:
         case "file":
             return Store.open(str(tmp_path / "store"), create=True, retry_seconds=0)
         case "memory":
             return Store.open(f"memory://{uuid.uuid4().hex}", retry_seconds=0)
-    return Store.open(request.getfixturevalue("s3_url"), retry_seconds=0)
+    return Store.open(object_store(request.param), retry_seconds=0)
 
 
 @pytest.fixture
@@ -115,6 +117,38 @@ def test_a_publisher_that_dies_before_the_manifest_has_published_nothing(
         fetch(store, PREFIX, tmp_path / "cache")
     ref = put(store, tmp_path, FILES | {"model.safetensors": b"weights of the restarted trainer"})
     assert store.read_pointer(POINTER) == ref
+
+
+def test_half_a_file_under_its_final_name_is_not_published_and_is_replaced(store: Store, tmp_path: Path) -> None:
+    """As a store without atomic writes would leave it, where the writer has died."""
+    for path, data in FILES.items():
+        store.write(f"{PREFIX}/{path}", data[: len(data) // 2])
+    assert published(store, PREFIX) is None
+    assert contents(fetch(store, put(store, tmp_path), tmp_path / "cache")) == FILES
+
+
+def test_half_a_file_that_another_writer_leaves_under_a_published_name_is_found(store: Store, tmp_path: Path) -> None:
+    ref = put(store, tmp_path)
+    store.write(f"{PREFIX}/model.safetensors", FILES["model.safetensors"][:3])
+    with pytest.raises(CorruptArtifact, match=r"model.safetensors: has 3 bytes, its manifest says 7"):
+        fetch(store, ref, tmp_path / "cache")
+
+
+def test_half_a_manifest_is_no_version_and_is_not_taken_for_one(store: Store, tmp_path: Path) -> None:
+    """Put-if-absent finds it there: whoever publishes or reads names it, until a person has deleted it."""
+    manifest = store.read(put(store, tmp_path).manifest_uri)
+    store.delete(POINTER)
+    store.write(manifest_of(PREFIX), manifest[: len(manifest) // 2])
+    for use in (
+        lambda: published(store, PREFIX),
+        lambda: fetch(store, PREFIX, tmp_path / "cache"),
+        lambda: put(store, tmp_path),
+    ):
+        with pytest.raises(CorruptArtifact, match=f"{manifest_of(PREFIX)}: not a manifest"):
+            use()
+    assert store.read_pointer(POINTER) is None
+    store.delete(manifest_of(PREFIX))
+    assert contents(fetch(store, put(store, tmp_path), tmp_path / "cache")) == FILES
 
 
 def test_publishing_the_same_files_again_changes_nothing(store: Store, tmp_path: Path) -> None:

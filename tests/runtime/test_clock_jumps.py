@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.lease import RedisLease
+from ance.runtime.redis.local_server import LocalRedis
 from tests.chaos.clock import Clock
 from tests.runtime.conftest import LEASE_SECONDS, encode_task, wait_until
 

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 
 from ance.runtime.lease import RunLease
-from ance.runtime.local_redis import LocalRedis
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
+from ance.runtime.redis.local_server import LocalRedis
 
 from .conftest import wait_until
 

@@ -8,9 +8,9 @@ import time
 import pytest
 from redis import Redis
 
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.news import NewsListener, channel, spread
-from ance.runtime.redis_address import RedisAddress
+from ance.runtime.redis.address import RedisAddress
+from ance.runtime.redis.local_server import LocalRedis
 
 SECONDS = 10.0
 

@@ -78,6 +78,23 @@ def test_limit_threads_holds_here_and_in_child_processes() -> None:
     assert output.stdout.split() == [b"3", b"3"]
 
 
+def test_a_service_limits_threads_before_its_libraries_are_loaded_and_loads_none_for_it() -> None:
+    program = (
+        "import sys\n"
+        "from ance.runtime.process import run_service\n"
+        "def main():\n"
+        "    assert not {'torch', 'faiss', 'numpy'} & sys.modules.keys()\n"
+        "    import faiss, torch\n"
+        "    print(faiss.omp_get_max_threads(), torch.get_num_threads())\n"
+        "run_service('indexer', main)\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    for threads, expected in (("1", [b"1", b"1"]), ("0", None), ("many", None)):
+        told = {**environment, "ANCE_THREADS": threads}
+        output = subprocess.run([sys.executable, "-c", program], env=told, capture_output=True, check=True)
+        assert expected is None or output.stdout.split() == expected
+
+
 def test_freed_memory_goes_back_to_the_system() -> None:
     program = (
         "import os\n"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ance.cli.stack import free_port
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from tests.kubernetes_api.fixtures import api
 from tests.kubernetes_api.server import KubernetesApi
 from tests.runtime.test_health import get

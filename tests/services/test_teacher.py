@@ -23,9 +23,9 @@ from ance.negatives.pair_scores import PairScores, pairs_of, rows_of
 from ance.runtime.artifacts import CorruptArtifact, fetch
 from ance.runtime.contracts import ScoreTask
 from ance.runtime.holds import VersionHold
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.metrics import InferencerMetrics
 from ance.runtime.queue import TaskQueue
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.teacher import provide_teacher
 from services.indexer.collector import PassInterrupted

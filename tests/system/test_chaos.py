@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from tests.chaos.accidents import Accidents, survive
 from tests.chaos.conftest import conditions, fleets, new_run, redis, world
 from tests.chaos.processes import Fleet

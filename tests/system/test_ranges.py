@@ -11,7 +11,7 @@ from redis import Redis
 
 from ance.retrieval.ranged_index import RangedIndex, open_index
 from ance.runtime.artifacts import fetch
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from tests.chaos.conftest import STEP, conditions, fleets, new_run, redis, world
 from tests.chaos.outcome import assert_undisturbed
 from tests.chaos.processes import Fleet, wait_for

@@ -2,12 +2,16 @@
 
 import json
 import random
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from ance.data.answers import write_answers
+from ance.data.dataset import Dataset
 
 WORDS = [f"{first}{second}" for first in "bcdfglmnprst" for second in ("an", "el", "im", "or", "ut")]
 PASSAGES, TRAIN, DEV, TEST = 240, 96, 24, 24
@@ -47,6 +51,14 @@ def write_beir(folder: Path, passages: int = PASSAGES) -> Path:
         first += size
     (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
     return folder
+
+
+def with_answers(dataset: Dataset, folder: Path, answers: Mapping[int, Sequence[str]]) -> Dataset:
+    """A copy of a data set whose training queries have answers, by row; those not named have none."""
+    shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
+    ids = dataset.queries("train").ids
+    write_answers(folder / "queries" / "train", ids, {ids[row]: found for row, found in answers.items()})
+    return Dataset.open(folder)
 
 
 def config(encoder: Path, **changes: Any) -> dict[str, Any]:

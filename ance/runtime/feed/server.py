@@ -14,10 +14,10 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from ance.errors import AnceError
 from ance.runtime.contracts import ArtifactRef
 from ance.runtime.feed.channel import SERVER_OPTIONS
+from ance.runtime.feed.credentials import NO_CREDENTIALS, FeedCredentials
 from ance.runtime.feed.servicer import Checkpoints
 from ance.runtime.feed.tls import server_credentials
 from ance.runtime.feed.tokens import TokenRequired
-from ance.runtime.feed_credentials import NO_CREDENTIALS, FeedCredentials
 from ance.runtime.rpc import checkpoint_pb2 as pb
 from ance.runtime.rpc.checkpoint_pb2_grpc import add_CheckpointServiceServicer_to_server
 

@@ -8,7 +8,7 @@ import grpc
 
 from ance.errors import AnceError
 from ance.runtime.feed.channel import CLIENT_OPTIONS
-from ance.runtime.feed_credentials import FeedCredentials
+from ance.runtime.feed.credentials import FeedCredentials
 
 
 def server_credentials(credentials: FeedCredentials) -> grpc.ServerCredentials | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from ance.runtime.feed_credentials import FeedCredentials
+from ance.runtime.feed.credentials import FeedCredentials
 
 NO_CONNECTION = "failed to connect"
 NO_HANDSHAKE = ("handshake", "Verification Check")

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from ance.errors import AnceError
 from ance.runtime.contracts import ArtifactRef, describe
+from ance.runtime.feed.credentials import NO_CREDENTIALS, FeedCredentials
 from ance.runtime.feed.messages import is_newer, to_ref
 from ance.runtime.feed.tls import open_channel, require_authority
 from ance.runtime.feed.tokens import metadata
 from ance.runtime.feed.trouble import Trouble, diagnose
-from ance.runtime.feed_credentials import NO_CREDENTIALS, FeedCredentials
 from ance.runtime.logs import get_logger
 from ance.runtime.rpc import checkpoint_pb2 as pb
 from ance.runtime.rpc.checkpoint_pb2_grpc import CheckpointServiceStub

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Reason = Literal["CheckpointPublished", "IndexPublished", "RefreshAborted", "SwapRefused"]
+Reason = Literal[
+    "CheckpointPublished", "RefreshStarted", "RefreshAborted", "IndexPublished", "IndexSwapped", "SwapRefused"
+]
 Announce = Callable[[Reason, str], None]
 """Tells operators a reason and a note; returns at once and never raises."""
 

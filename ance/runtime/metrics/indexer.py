@@ -48,7 +48,9 @@ class IndexerMetrics:
         self.recall_probe_ratio = make.gauge(
             "recall_probe_ratio", "Share of the exact top passages that the index published last finds, on a sample."
         )
-        self.dev_metric = make.gauge("dev_metric", "Dev metrics of the last version.", measure=())
+        self.dev_metric = make.gauge(
+            "dev_metric", "Dev metrics of the last version; Coverage where the dev questions have answers.", measure=()
+        )
         self.negatives_overlap_ratio = make.gauge(
             "negatives_overlap_ratio",
             "Share of the last version's candidates that are also the previous version's or BM25's; current_topk: "
@@ -61,7 +63,9 @@ class IndexerMetrics:
             source=("known", "scored"),
         )
         self.candidates_dropped = make.counter(
-            "candidates_dropped", "Ranked passages that must not be negatives, by the filter.", filter=FILTERS
+            "candidates_dropped",
+            "Passages ranked for a query, or of a pool that it draws from, that must not be negatives, by the filter.",
+            filter=FILTERS,
         )
         self.positive_rank = make.gauge(
             "positive_rank",

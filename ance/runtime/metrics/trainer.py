@@ -66,7 +66,8 @@ class TrainerMetrics:
         )
         self.candidates_dropped = make.counter(
             "candidates_dropped",
-            "Passages retrieved for a batch (ADORE) that must not be negatives, by the filter.",
+            "Passages that must not be negatives, by the filter: of the lists (BM25's, those given) that a stage begins"
+            " with, or retrieved for a batch (ADORE).",
             filter=FILTERS,
         )
         self.negatives_filled = make.counter(

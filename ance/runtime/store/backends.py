@@ -11,7 +11,7 @@ import fsspec
 
 from ance.errors import AnceError
 from ance.runtime.store.file_writer import FileWriter
-from ance.runtime.store.object_writer import ObjectWriter
+from ance.runtime.store.object_writer import ConditionalPuts, ObjectWriter
 from ance.runtime.store.writers import MemoryWriter, Writer
 
 Translate = Callable[[Exception], OSError | None]
@@ -49,19 +49,19 @@ def open_backend(url: str, *, create: bool) -> Backend:
         case "s3":
             from ance.runtime.store import s3
 
-            fs, root = _object_store(url, "s3fs", s3.OPTIONS)
-            objects = s3.S3Objects(fs)
-            return Backend(fs, root, ObjectWriter(fs, objects), s3.as_os_error, s3.READ_OPTIONS, objects.size)
+            fs, root = _object_store(url, "s3fs", "S3FileSystem", s3.OPTIONS)
+            return _of_objects(fs, root, s3.S3Objects(fs), s3.as_os_error, s3.READ_OPTIONS)
         case "gs" | "gcs":
             from ance.runtime.store import gcs
 
-            fs, root = _object_store(url, "gcsfs", gcs.OPTIONS)
-            return Backend(fs, root, ObjectWriter(fs, gcs.GcsObjects(fs)), gcs.as_os_error)
+            # Not the class that gcsfs registers, which asks for the kind of the bucket before it does anything.
+            fs, root = _object_store(url, "gcsfs.core", "GCSFileSystem", gcs.OPTIONS)
+            return _of_objects(fs, root, gcs.GcsObjects(fs), gcs.as_os_error)
         case "az" | "abfs":
             from ance.runtime.store import azure
 
-            fs, root = _object_store(url, "adlfs", azure.OPTIONS)
-            return Backend(fs, root, ObjectWriter(fs, azure.AzureObjects(fs)), azure.as_os_error)
+            fs, root = _object_store(url, "adlfs", "AzureBlobFileSystem", azure.OPTIONS)
+            return _of_objects(fs, root, azure.AzureObjects(fs), azure.as_os_error)
     known = ", ".join(f"{name}://" for name in ("file", "s3", "gs", "az"))
     raise AnceError(f"store {url}: unknown protocol {protocol}://, use a path or one of {known}")
 
@@ -75,14 +75,22 @@ def _folder(url: str, folder: Path, create: bool) -> Backend:
     return Backend(fsspec.filesystem("file"), folder.as_posix().rstrip("/"), FileWriter())
 
 
-def _object_store(url: str, package: str, options: dict[str, Any]) -> tuple[Any, str]:
+def _object_store(url: str, module: str, name: str, options: dict[str, Any]) -> tuple[Any, str]:
+    package = module.partition(".")[0]
     try:
-        import_module(package)
+        kind = getattr(import_module(module), name)
     except ImportError as error:
         raise AnceError(f"store {url}: the package {package} is not installed: pip install {package}") from error
     try:
         # A cached listing would hide what another process has just published.
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+        fs = kind(**{**kind._get_kwargs_from_urls(url), **options, "use_listings_cache": False})
     except ValueError as error:  # adlfs without an account
-        raise AnceError(f"store {url}: {error}") from error
-    return fs, root.rstrip("/")
+        named = "AZURE_STORAGE_ACCOUNT_NAME or AZURE_STORAGE_CONNECTION_STRING"
+        raise AnceError(f"store {url}: {error} (name the account in {named})") from error
+    return fs, kind._strip_protocol(url).rstrip("/")
+
+
+def _of_objects(
+    fs: Any, root: str, objects: ConditionalPuts, translate: Translate, read_options: Mapping[str, Any] = {}
+) -> Backend:
+    return Backend(fs, root, ObjectWriter(fs, objects), translate, read_options, objects.size)

@@ -18,6 +18,9 @@ class ConditionalPuts(Protocol):
     def put(self, path: str, data: bytes, version: str | None) -> bool:
         """Put if that version is still there, with None if nothing is. False if another writer was faster."""
 
+    def size(self, path: str) -> int:
+        """Bytes of an object, in one request. No object, or a folder, is a FileNotFoundError."""
+
 
 class ObjectWriter:
     """Writes through fsspec where that is enough, and through conditional puts where it is not."""

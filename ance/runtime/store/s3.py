@@ -63,11 +63,6 @@ class S3Objects:
         return True
 
     def size(self, path: str) -> int:
-        """Bytes of an object, in one request.
-
-        Raises:
-            FileNotFoundError: there is none.
-        """
         bucket, key, _ = self._fs.split_path(path)
         return int(self._call("head_object", Bucket=bucket, Key=key)["ContentLength"])
 

@@ -227,9 +227,9 @@ class Store:
         def asked() -> T:
             try:
                 return operation()
-            except (AnceError, OSError):
+            except AnceError:
                 raise
-            except Exception as error:  # each library has its own kinds
+            except Exception as error:  # each library has its own kinds, some of them OSErrors without a number
                 meaning = self._backend.translate(error)
                 if meaning is None:
                     raise

@@ -150,6 +150,7 @@ class IndexFollower:
         self._metrics.index_swaps.labels(result="activated").inc()
         self._metrics.index_swap_seconds.observe(seconds)
         log.info("index activated", extra={"step": ref.step, "seconds": round(seconds, 3)})
+        self._announce("IndexSwapped", f"index of step {ref.step} answers, after {seconds:.1f} s")
 
     def _hold_also(self, step: int) -> None:
         """Keep retention from what is served, what would be gone back to, and what comes next."""

@@ -19,7 +19,7 @@ from ance.runtime.index_backend import index_backend
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import IndexerMetrics
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from ance.runtime.shards import rows_of
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
@@ -58,6 +58,8 @@ class Worker:
     run: ServiceRun
     queue: TaskQueue
     handled: list[str] = field(default_factory=list)
+    poison: set[str] = field(default_factory=set)
+    """Ids of tasks that fail."""
 
     def work(self, tasks: int) -> None:
         """Do so many tasks, which must be there."""
@@ -68,6 +70,8 @@ class Worker:
         lease = self.queue.take(block_seconds)
         if lease is None:
             return False
+        if lease.task.id in self.poison:
+            return lease.fail("the disk is on fire")
         with lease:
             self.store(lease.task)
             lease.done({})

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from ance.errors import AnceError
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shutdown import Shutdown
 from services.indexer.collector import PassInterrupted
 from services.indexer.shards import FinishedShard
@@ -186,6 +186,18 @@ def test_a_dead_task_that_succeeds_when_it_is_put_back_is_forgiven(under_way: Pa
 def test_a_file_that_holds_no_vectors_is_named_with_what_to_do(under_way: Pass, data: bytes) -> None:
     task = under_way.tasks()[0]
     under_way.run.store.write(task.output_uri, data)
+    with pytest.raises(AnceError, match=f"{task.output_uri}: not a .npy file.*delete the file"):
+        next(under_way.collector.collect([task]))
+
+
+def test_half_a_shard_under_its_final_name_is_kept_by_put_if_absent_and_found(under_way: Pass) -> None:
+    """As a store without atomic writes would leave it: a worker takes it for another's result, the leader does not."""
+    task = under_way.tasks()[0]
+    under_way.worker.store(task)
+    whole = under_way.run.store.read(task.output_uri)
+    under_way.run.store.write(task.output_uri, whole[: len(whole) // 2])
+    under_way.worker.store(task)
+    assert under_way.run.store.size(task.output_uri) == len(whole) // 2
     with pytest.raises(AnceError, match=f"{task.output_uri}: not a .npy file.*delete the file"):
         next(under_way.collector.collect([task]))
 

@@ -16,7 +16,7 @@ from ance.runtime.kubernetes.client import Cluster
 from ance.runtime.kubernetes.scaler import Scaler
 from ance.runtime.kubernetes.scaling import ScalingPolicy
 from ance.runtime.lease import RunLease
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from services.indexer.collector import PassInterrupted
 from services.indexer.loop import Indexer
 from services.indexer.progress import PassProgress
@@ -80,12 +80,15 @@ def test_who_has_released_the_lease_publishes_nothing_more(under_way: Pass) -> N
         under_way.collector.require_leadership()
 
 
-def test_a_published_index_is_announced(under_way: Pass) -> None:
+def test_a_refresh_and_its_index_are_announced(under_way: Pass) -> None:
     announce(under_way, 80, final=True)
     told: list[str] = []
     with indexer(under_way) as made, under_way.worker.working():
         replace(made, announce=lambda reason, note: told.append(f"{reason}: {note}")).run()
-    assert told == ["IndexPublished: index and negatives of step 80"]
+    assert told == [
+        "RefreshStarted: refresh with the checkpoint of step 80",
+        "IndexPublished: index and negatives of step 80",
+    ]
 
 
 def test_a_refresh_that_is_given_up_is_announced_with_its_reason(under_way: Pass) -> None:
@@ -94,7 +97,7 @@ def test_a_refresh_that_is_given_up_is_announced_with_its_reason(under_way: Pass
         leader, told = with_refresh(made, StandIn(AnceError("task x failed 5 times")))
         with pytest.raises(AnceError, match="task x"):
             leader.run()
-    assert told == [("RefreshAborted", "refresh with the checkpoint of step 20: task x failed 5 times")]
+    assert told[1:] == [("RefreshAborted", "refresh with the checkpoint of step 20: task x failed 5 times")]
 
 
 def test_the_end_of_the_run_lets_the_inferencers_go_and_the_pod_may_stay(

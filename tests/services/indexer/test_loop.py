@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -15,10 +16,11 @@ from ance.runtime.contracts import ArtifactRef, Part
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.layout import Pointer, manifest_of
 from ance.runtime.lease import RunLease
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from ance.runtime.run_history import best_step, refresh_records
 from ance.runtime.shutdown import Shutdown
 from services.indexer.best import point_to_best
+from services.indexer.collector import DeadTask
 from services.indexer.loop import Indexer
 from tests.services.conftest import NewRun
 from tests.services.indexer.passes import Pass, checkpoint, ids_of
@@ -27,7 +29,7 @@ from tests.system.tiny import DEV, PASSAGES, TRAIN
 
 
 @contextmanager
-def indexer(under_way: Pass) -> Iterator[Indexer]:
+def indexer(under_way: Pass, **options: Any) -> Iterator[Indexer]:
     """An indexer with a watcher that looks at the store often."""
     run = under_way.run
     pointer = run.layout.pointer("checkpoint")
@@ -43,6 +45,7 @@ def indexer(under_way: Pass) -> Iterator[Indexer]:
             under_way.refresh,
             under_way.metrics,
             under_way.shutdown,
+            **options,
         )
 
 
@@ -139,6 +142,80 @@ def test_a_leader_of_a_flushed_redis_leads_under_a_higher_token(
     with indexer(second) as leader, second.worker.working():
         leader.run()
     assert pointed(second, "index").fencing_token > before
+
+
+def test_operators_are_told_when_a_refresh_starts_and_when_it_is_published_or_given_up(under_way: Pass) -> None:
+    told: list[str] = []
+    announce(under_way, 20)
+    with (
+        indexer(under_way, announce=lambda reason, note: told.append(f"{reason}: {note}")) as leader,
+        under_way.worker.working(),
+        pytest.raises(DeadTask),
+        background(leader.run, stop=lambda: None),
+    ):
+        wait_until(lambda: published(under_way.run.store, under_way.run.layout.index(20)) is not None)
+        under_way.worker.poison |= set(ids_of(under_way.tasks(25))[:1])
+        announce(under_way, 25)
+    assert told[:3] == [
+        "RefreshStarted: refresh with the checkpoint of step 20",
+        "IndexPublished: index and negatives of step 20",
+        "RefreshStarted: refresh with the checkpoint of step 25",
+    ]
+    assert told[3].startswith("RefreshAborted: refresh with the checkpoint of step 25: task ")
+    assert "the disk is on fire" in told[3] and len(told) == 4
+
+
+def test_a_pass_with_a_dead_task_stays_open_until_its_letter_is_requeued(under_way: Pass) -> None:
+    (dead,) = ids_of(under_way.tasks(20), Part.DEV_QUERIES)
+    under_way.worker.poison = {dead}
+    told: list[str] = []
+    announce(under_way, 20)
+    index = under_way.run.layout.index(20)
+    with (
+        indexer(under_way, on_dead_letter="go_on", announce=lambda reason, _: told.append(reason)) as leader,
+        under_way.worker.working(),
+        background(leader.run, stop=under_way.shutdown.request),
+    ):
+        wait_until(lambda: "RefreshAborted" in told)
+        assert [letter.task_id for letter in under_way.queue.dead_letters] == [dead]
+        assert published(under_way.run.store, index) is None
+        under_way.worker.poison.clear()
+        assert under_way.queue.dead_letters.requeue() == [dead]
+        wait_until(lambda: published(under_way.run.store, index) is not None)
+    assert sorted(under_way.worker.handled) == sorted(ids_of(under_way.tasks(20))), "nothing was encoded twice"
+    assert told == ["RefreshStarted", "RefreshAborted", "RefreshStarted", "IndexPublished"]
+
+
+def test_a_newer_checkpoint_takes_the_place_of_a_pass_with_a_dead_task(under_way: Pass) -> None:
+    store, layout = under_way.run.store, under_way.run.layout
+    under_way.worker.poison = set(ids_of(under_way.tasks(20))[:1])
+    aborted: list[str] = []
+
+    def listen(reason: str, note: str) -> None:
+        aborted.extend([note] if reason == "RefreshAborted" else [])
+
+    announce(under_way, 20)
+    with (
+        indexer(under_way, on_dead_letter="go_on", announce=listen) as leader,
+        under_way.worker.working(),
+        background(leader.run, stop=lambda: None),
+    ):
+        wait_until(lambda: bool(aborted))
+        announce(under_way, 80, final=True)
+    assert pointed(under_way, "index").step == 80
+    assert published(store, layout.index(20)) is published(store, layout.negatives(20)) is None, "no version has holes"
+    assert len(aborted) == 1
+
+
+def test_the_pass_of_the_last_checkpoint_stops_at_a_dead_task_whatever_the_policy(under_way: Pass) -> None:
+    under_way.worker.poison = set(ids_of(under_way.tasks(80))[:1])
+    announce(under_way, 80, final=True)
+    with (
+        indexer(under_way, on_dead_letter="go_on") as leader,
+        under_way.worker.working(),
+        pytest.raises(DeadTask, match=r"the disk is on fire.*mend the cause"),
+    ):
+        leader.run()
 
 
 def test_a_stand_by_leads_nothing_and_leaves_on_shutdown(under_way: Pass) -> None:

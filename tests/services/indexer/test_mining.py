@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,6 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from ance.data.answers import write_answers
-from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.contracts import Part
@@ -22,7 +19,7 @@ from tests.services.conftest import NewRun
 from tests.services.indexer.passes import Pass, checkpoint
 from tests.services.indexer.test_builder import finished, vectors
 from tests.services.indexer.test_publish import builder, mined, publisher
-from tests.system.tiny import PASSAGES, TRAIN
+from tests.system.tiny import PASSAGES, TRAIN, with_answers
 
 Configured = Callable[..., Pass]
 
@@ -75,11 +72,8 @@ def test_candidates_that_hold_an_answer_are_not_negatives(configured: Configured
     under_way = configured(negatives={"sample": 8, "candidates": 60, "exclude_answers": True})
     with pytest.raises(AnceError, match="'salad', split 'train': its queries have no answers"):
         publish(under_way, 20)
-    folder = shutil.copytree(under_way.run.dataset.folder, tmp_path / "with-answers")
-    queries = under_way.run.dataset.queries("train")
     word = under_way.run.dataset.passages.documents[3]["text"].split()[0]
-    write_answers(folder / "queries" / "train", queries.ids, {queries.ids[0]: [word], queries.ids[1]: []})
-    dataset = Dataset.open(folder)
+    dataset = with_answers(under_way.run.dataset, tmp_path / "with-answers", {0: [word], 1: []})
     under_way.run = replace(under_way.run, dataset=dataset)
     found = publish(under_way, 20)
     texts = [document["text"].split() for document in dataset.passages.documents]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ance.data.answers import write_answers
+from ance.data.dataset import Dataset
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.artifacts import fetch, publish, read_manifest
 from ance.runtime.contracts import Kind, Part
@@ -91,3 +96,19 @@ def test_dev_metrics_are_those_of_the_first_dev_queries(under_way: Pass) -> None
     measured = publisher(under_way, 20).dev_metrics(builder(under_way, 20))
     assert measured["R@1000"] == 1.0  # 240 passages: every one is ranked
     assert 0 < measured["RR@10"] < 1
+
+
+def test_coverage_of_the_dev_split_is_measured_where_its_queries_have_answers(under_way: Pass, tmp_path: Path) -> None:
+    run = under_way.run
+    folder = shutil.copytree(run.dataset.folder, tmp_path / "with-answers")
+    dev, passages = run.dataset.queries("dev"), run.dataset.passages
+    built = builder(under_way, 20)
+    ids, _ = built.ranking(Part.DEV_QUERIES)
+    # The whole text of a passage is the answer: nothing else holds it. Of the other queries none is known.
+    answers = {dev.ids[row]: [passages.documents[ids[row, rank]]["text"]] for row, rank in enumerate((0, 19, 20, 150))}
+    write_answers(folder / "queries" / "dev", dev.ids, answers)
+    under_way.run = replace(run, dataset=Dataset.open(folder))
+    measured = publisher(under_way, 20).dev_metrics(built)
+    assert (measured.pop("Coverage@20"), measured.pop("Coverage@100")) == (0.5, 0.75)
+    under_way.run = run
+    assert measured == publisher(under_way, 20).dev_metrics(built)

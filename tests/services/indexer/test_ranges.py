@@ -15,7 +15,7 @@ from ance.errors import AnceError
 from ance.runtime.artifacts import CorruptArtifact, fetch, read_manifest
 from ance.runtime.contracts import Part
 from ance.runtime.lease import RunLease
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from services.indexer.arrivals import Arrivals
 from services.indexer.plan import owners
 from services.indexer.range_miner import RangeMiner

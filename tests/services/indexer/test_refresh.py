@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from ance.negatives.mined import MinedNegatives
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.metrics import QueueMetrics
 from ance.runtime.queue import TaskQueue
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.store import StaleFencingToken
 from services.indexer.publish import Publisher
 from services.indexer.queue_report import report_queue

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from redis import Redis
 
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.metrics import SearchMetrics
 from ance.runtime.news import spread
+from ance.runtime.redis.local_server import LocalRedis
 from services.search_api.app import create_app
 from tests.services.search_api.live import serving
 from tests.services.search_api.tiny_run import TinyRun

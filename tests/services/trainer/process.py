@@ -17,7 +17,7 @@ from ance.runtime.holds import VersionHold
 from ance.runtime.index_backend import FaissBackend
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import TrainerMetrics
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from ance.runtime.shutdown import Shutdown
 from services.trainer.boundary import Boundary
 from services.trainer.checkpoints import Checkpoints
@@ -88,7 +88,7 @@ class TrainerProcess:
         )
         settings = TrainerSettings.model_validate(run.settings(**settings_values))
         hold = VersionHold(store, layout, "live")
-        indexes = LiveIndexes(store, layout, hold, lambda: FaissBackend(config.index), run.cache, self.metrics)
+        indexes = LiveIndexes(store, layout, ranks, hold, lambda: FaissBackend(config.index), run.cache, self.metrics)
         self.trainer = Trainer(
             config, settings, run.dataset, supply, leader, indexes, ranks, self.metrics, shutdown, self.health
         )

@@ -10,7 +10,7 @@ from ance.retrieval.bm25 import BM25
 from ance.runtime.artifacts import read_manifest
 from ance.runtime.layout import manifest_of
 from ance.runtime.lease import RunLease
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from services.trainer.bm25_negatives import bm25_negatives
 from tests.services.conftest import NewRun
 from tests.system.tiny import TRAIN

@@ -10,7 +10,7 @@ from ance.runtime.artifacts import CorruptArtifact, read_manifest
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.lease import RunLease
 from ance.runtime.metrics import TrainerMetrics
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from ance.training.state import TrainerState
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.stages import stages

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from ance.runtime.lease import RunLease
-from ance.runtime.redis_lease import RedisLease
+from ance.runtime.redis.lease import RedisLease
 from ance.runtime.shutdown import Shutdown
 from services.trainer.checkpoints import Checkpoints
 from services.trainer.loop import TrainingInterrupted

@@ -59,6 +59,32 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
         assert [record[what] for record in series(interrupted)] == [record[what] for record in series(straight)]
 
 
+@pytest.mark.parametrize("interrupted_after", [3, 4, 5])
+def test_stages_with_an_optimiser_of_their_own_resume_exactly_within_each_and_between_them(
+    new_run: NewRun, client: Redis, shutdown: Shutdown, interrupted_after: int
+) -> None:
+    warmup = {**stage(4, "random"), "optimizer": "adamw", "lr_schedule": "cosine"}
+    plan = training(warmup, {**stage(4, "random"), "optimizer": "lamb", "lr_decay_steps": 8})
+    straight, interrupted = new_run(training=plan), new_run(training=plan)
+    TrainerProcess(straight, client, shutdown).run()
+
+    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
+        TrainerProcess(interrupted, client, stop).run(
+            after_step=lambda step: stop.request() if step == interrupted_after else None
+        )
+    TrainerProcess(interrupted, client, shutdown).run()
+
+    assert same(weights(interrupted, 8), weights(straight, 8))
+    assert [record["learning_rate"] for record in series(interrupted)] == [
+        record["learning_rate"] for record in series(straight)
+    ]
+    folders = {
+        step: interrupted.path(f"{interrupted.layout.checkpoint(step)}/{TRAINER_STATE}") for step in (2, 4, 6, 8)
+    }
+    kinds = {step: read_state(folder).optimizer for step, folder in folders.items()}
+    assert kinds == {2: "AdamW", 4: "AdamW", 6: "Lamb", 8: "Lamb"}
+
+
 def test_a_run_that_was_killed_repeats_the_steps_after_its_last_checkpoint_and_records_each_once(
     new_run: NewRun, client: Redis, shutdown: Shutdown
 ) -> None:
@@ -101,7 +127,7 @@ def test_a_trainer_that_has_lost_the_run_stops_without_a_checkpoint(
 ) -> None:
     run = new_run(training=training(stage(6, "random"), stage(0, "random")))
     process = TrainerProcess(run, client, shutdown)
-    with pytest.raises(TrainingInterrupted):
+    with pytest.raises(TrainingInterrupted, match="at step 3: the lease of the run is lost"):
         process.run(after_step=lambda step: process.lease.lost.set() if step == 3 else None)
     assert newest(run).step == 2
 

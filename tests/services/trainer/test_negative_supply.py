@@ -61,7 +61,8 @@ class Desk:
     def bm25(self) -> MinedNegatives:
         self.mined.append(1)
         listed = np.full((len(ROWS), 1), 200, np.int64)
-        return MinedNegatives(ROWS, listed, listed, np.zeros((len(ROWS), 1), np.float32))
+        scores = np.zeros((len(ROWS), 1), np.float32)
+        return MinedNegatives(ROWS, listed, listed, scores, dropped={"known_positive": 3, "answer": 2})
 
     def publish(self, step: int) -> None:
         """Publish negatives of a step and wait until the watching thread has them."""
@@ -196,6 +197,22 @@ def test_synchronous_training_waits_after_each_checkpoint_for_its_negatives(desk
     desk.publish(25)
     given = asking.result()
     assert given is not None and supply.version == 25
+
+
+@pytest.mark.parametrize("kind", ["bm25", "bm25+random", "given"])
+def test_what_the_filters_drop_of_the_lists_of_a_stage_is_counted(
+    desk: Desk, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Passage q is the positive of query q.
+    candidates = Candidates.build(TRAIN, np.array([0, 0, 1, 1, 2, 2]), np.array([0, 210, 1, 210, 2, 210]))
+    monkeypatch.setattr(Dataset, "candidates", lambda dataset, split: {"train": candidates}[split])
+    desk.supply().start(stage(kind, first=0, last=20))
+
+    def counted(name: str) -> float | None:
+        return desk.metrics.registry.get_sample_value("ance_trainer_candidates_dropped_total", {"filter": name})
+
+    assert counted("known_positive") == 3
+    assert counted("answer") == (0 if kind == "given" else 2)
 
 
 def test_random_negatives_that_stand_in_for_listed_ones_are_counted(desk: Desk) -> None:

@@ -20,17 +20,18 @@ from redis import Redis
 from ance.runtime.artifacts import read_manifest
 from ance.runtime.health import Health
 from ance.runtime.layout import manifest_of
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.process import TERMINATED, run_service
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shutdown import Shutdown
 from services.trainer import wiring
 from services.trainer.ranks import Place
 from services.trainer.settings import TrainerSettings
 from tests.ranks import ended, free_port, start
-from tests.services.service_run import ServiceRun, wait_until
+from tests.services.service_run import ServiceRun, background, wait_until
 from tests.services.trainer.process import TrainerProcess, series, weights
+from tests.services.trainer.test_adore import refresh
 from tests.services.trainer.test_loop import newest, stage
 
 GAP = 3
@@ -155,16 +156,21 @@ def client(redis_server: LocalRedis) -> Iterator[Redis]:
         yield redis
 
 
-def test_the_launcher_trains_a_run_with_two_processes_as_one_would(
-    prepared: Path, tmp_path: Path, redis_server: LocalRedis, client: Redis, shutdown: Shutdown
+@pytest.mark.parametrize(
+    "launcher",
+    [["services.trainer.launch"], ["torch.distributed.run", "--nproc-per-node=2", "-m", "services.trainer"]],
+    ids=["ours", "torchrun"],
+)
+def test_a_launcher_trains_a_run_with_two_processes_as_one_would(
+    prepared: Path, tmp_path: Path, redis_server: LocalRedis, client: Redis, shutdown: Shutdown, launcher: list[str]
 ) -> None:
     plan = {**TRAINING, "warmup": stage(2, "bm25"), "ance": {**stage(4, "random"), "loss": "in_batch"}}
-    two, one = (create(prepared, name, tmp_path, plan) for name in ("two", "one"))
+    names = (f"{number}-by-{launcher[0].replace('.', '-')}" for number in ("two", "one"))
+    two, one = (create(prepared, name, tmp_path, plan) for name in names)
     environ = {**os.environ, **variables(two, redis_server), "ANCE_PROCESSES": "2", "ANCE_THREADS": "2"}
-    command = [sys.executable, "-m", "services.trainer.launch"]
-    finished = subprocess.run(
-        command, env={**environ, "ANCE_MASTER_PORT": str(free_port())}, capture_output=True, text=True, timeout=110
-    )
+    ports = {"ANCE_MASTER_PORT": str(free_port()), "PET_MASTER_PORT": str(free_port())}  # of either launcher
+    command = [sys.executable, "-m", *launcher]
+    finished = subprocess.run(command, env={**environ, **ports}, capture_output=True, text=True, timeout=110)
     assert finished.returncode == 0, finished.stderr
     TrainerProcess(one, client, shutdown).run()
     assert newest(two).final and newest(two).step == 6
@@ -174,6 +180,24 @@ def test_the_launcher_trains_a_run_with_two_processes_as_one_would(
     for (name, found), expected in zip(weights(two, 6).items(), weights(one, 6).values(), strict=True):
         assert found.allclose(expected, atol=1e-3), name
     assert read_manifest(two.store, manifest_of(two.layout.bm25_negatives)).stats == {"source": "bm25"}
+
+
+def test_two_processes_learn_queries_against_one_index_as_one_would(
+    prepared: Path, tmp_path: Path, redis_server: LocalRedis, client: Redis, shutdown: Shutdown
+) -> None:
+    adore = {**stage(6, "adore"), "loss": "in_batch"}
+    plan = {**TRAINING, "max_async_gap": 0, "warmup": stage(0, "random"), "ance": adore}
+    two, one = (create(prepared, f"adore-{name}", tmp_path, plan) for name in ("two", "one"))
+    processes = start(trainer, (), **variables(two, redis_server))
+    try:
+        refresh(two)
+    finally:
+        codes = ended(processes)
+    assert codes == [0, 0]
+    with background(lambda: refresh(one), stop=lambda: None):
+        TrainerProcess(one, client, shutdown).run()
+    losses: list[list[float]] = [[line["loss"] for line in series(run)] for run in (two, one)]
+    assert len(losses[0]) == 6 and losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import asyncio
 import gc
 import json
 import logging
+import re
 import time
 import weakref
 from collections.abc import Callable
@@ -185,16 +186,19 @@ def test_an_implausible_version_is_refused_once_and_the_old_one_stays(
     assert reason in record.getMessage()
 
 
-def test_operators_are_told_of_a_refused_version(run: TinyRun, metrics: SearchMetrics) -> None:
+def test_operators_are_told_of_a_swap_and_of_a_refused_version_once(run: TinyRun, metrics: SearchMetrics) -> None:
     told: list[tuple[str, str]] = []
     opened = run.open()
     follower = IndexFollower(opened, metrics, Corpus(opened), lambda reason, note: told.append((reason, note)))
     run.publish(1)
     follower.poll()
+    follower.poll()
     run.publish_index(run.publish_checkpoint(2), dataset="other")
     follower.poll()
     follower.poll()
-    assert told == [("SwapRefused", "index of step 2: index of data set other, but the run's is tiny")]
+    swapped, refused = told
+    assert swapped[0] == "IndexSwapped" and re.fullmatch(r"index of step 1 answers, after \d+\.\d s", swapped[1])
+    assert refused == ("SwapRefused", "index of step 2: index of data set other, but the run's is tiny")
 
 
 def test_an_encoder_that_gives_nan_is_refused(run: TinyRun, follower: IndexFollower) -> None:

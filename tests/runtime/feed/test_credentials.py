@@ -18,21 +18,16 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (  # ty
 
 from ance.errors import AnceError
 from ance.runtime.feed import CheckpointServer, CheckpointWatcher, watcher
+from ance.runtime.feed.credentials import FeedCredentials
+from ance.runtime.feed.settings import WatcherSettings
 from ance.runtime.feed.tokens import metadata
-from ance.runtime.feed_credentials import FeedCredentials
-from ance.runtime.feed_settings import WatcherSettings
 from ance.runtime.rpc import checkpoint_pb2 as pb
 from ance.runtime.settings import load
-from tests.runtime.feeds import HOST, checkpoint, connected, eventually, nothing_published, serving
+from tests.runtime.feed.feeds import HOST, checkpoint, connected, eventually, nothing_published, serving
 from tests.runtime.tls import Authority, KeyPair
 
 TOKEN = "the-token-of-this-run"
 ASKS = FeedCredentials(TOKEN)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("feed") / "authority")
 
 
 @pytest.fixture(scope="module")

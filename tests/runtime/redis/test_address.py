@@ -13,12 +13,12 @@ from redis.exceptions import NoPermissionError
 
 from ance.errors import AnceError
 from ance.runtime.lease import RunLease
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_address import RedisAddress
-from ance.runtime.redis_client import connect
-from ance.runtime.redis_lease import RedisLease
-from ance.runtime.redis_settings import RedisSettings
+from ance.runtime.redis.address import RedisAddress
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.lease import RedisLease
+from ance.runtime.redis.local_server import LocalRedis
+from ance.runtime.redis.settings import RedisSettings
 from ance.runtime.settings import load
 from tests.runtime.conftest import encode_task
 from tests.runtime.tls import Authority, KeyPair, tls_proxy
@@ -33,11 +33,6 @@ def guarded() -> Iterator[LocalRedis]:
         admin.acl_setuser("ance", enabled=True, passwords=[f"+{PASSWORD}"], keys=["ance:*"], categories=["+@all"])
         admin.config_set("requirepass", PASSWORD)
         yield server
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls") / "authority")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +60,7 @@ def test_an_acl_user_has_its_own_rights(guarded: LocalRedis) -> None:
 
 
 def test_the_acl_user_of_the_documentation_can_do_all_that_we_do(guarded: LocalRedis) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "security.md").read_text("utf-8")
     rule = next(line for line in text.splitlines() if line.startswith("ACL SETUSER"))
     with connect(RedisAddress(guarded.url, password=PASSWORD)) as admin:
         admin.execute_command(*rule.replace(" ance ", " documented ").replace("PASSWORD", PASSWORD).split())

@@ -10,9 +10,9 @@ from typing import Any
 from redis import Redis
 
 from ance.runtime.contracts import Contract
-from ance.runtime.queue_entries import Delivery, UnreadableEntryError, add_tasks, read_task
-from ance.runtime.queue_keys import GROUP, QueueKeys
-from ance.runtime.queue_scripts import BURY
+from ance.runtime.queue.entries import Delivery, UnreadableEntryError, add_tasks, read_task
+from ance.runtime.queue.keys import GROUP, QueueKeys
+from ance.runtime.queue.scripts import BURY
 
 logger = logging.getLogger(__name__)
 

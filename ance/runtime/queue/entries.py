@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from redis import Redis
 
 from ance.runtime.contracts import Contract, EncodeTask, ScoreTask, Task, describe
-from ance.runtime.queue_keys import QueueKeys
-from ance.runtime.queue_scripts import ENQUEUE
+from ance.runtime.queue.keys import QueueKeys
+from ance.runtime.queue.scripts import ENQUEUE
 
 VERSION = "1"
 TASKS_A_CALL = 500

@@ -12,8 +12,8 @@ from redis import Redis
 from redis.exceptions import ReadOnlyError
 
 from ance.errors import AnceError
-from ance.runtime.local_redis import LocalRedis, find_server
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis, find_server
 
 
 def test_a_client_speaks_strings(client: Redis) -> None:

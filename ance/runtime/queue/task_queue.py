@@ -16,14 +16,14 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from ance.runtime.contracts import Task
-from ance.runtime.dead_letters import DeadLetters
 from ance.runtime.outage import OutageLog
-from ance.runtime.queue_entries import Delivery, UnreadableEntryError, add_tasks, read_task
-from ance.runtime.queue_keys import GROUP, QueueKeys, create_groups, group_is_gone
-from ance.runtime.queue_reader import QueueReader
-from ance.runtime.queue_scripts import DROP_OTHER_STEPS, LEAVE, RESTART_CLOCKS
-from ance.runtime.redis_client import OUTAGE
-from ance.runtime.task_lease import TaskLease
+from ance.runtime.queue.dead_letters import DeadLetters
+from ance.runtime.queue.entries import Delivery, UnreadableEntryError, add_tasks, read_task
+from ance.runtime.queue.keys import GROUP, QueueKeys, create_groups, group_is_gone
+from ance.runtime.queue.lease import TaskLease
+from ance.runtime.queue.reader import QueueReader
+from ance.runtime.queue.scripts import DROP_OTHER_STEPS, LEAVE, RESTART_CLOCKS
+from ance.runtime.redis.client import OUTAGE
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class TaskQueue:
     """The queue of one run. Coordinators enqueue and watch; workers take. Thread-safe.
 
     Args:
-        client: from `redis_client.connect`.
+        client: from `ance.runtime.redis.client.connect`.
         run_id: names the keys.
         worker: name of this consumer, one a process.
         lease_seconds: a task whose worker has not renewed for this long goes to another.

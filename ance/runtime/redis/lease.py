@@ -43,7 +43,7 @@ class RedisLease:
     """Keeps the lease of a `RunLease`.
 
     Args:
-        client: from `redis_client.connect`.
+        client: from `ance.runtime.redis.client.connect`.
         name: what is leased, e.g. `demo/indexer`.
         holder: who asks, e.g. the pod's name; for people to read, it need not be unique.
         ttl_seconds: without renewal, the lease is free after this long.

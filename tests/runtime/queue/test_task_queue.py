@@ -11,12 +11,11 @@ import pytest
 from redis import Redis
 
 from ance.runtime.contracts import Part
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.queue_keys import GROUP
-from ance.runtime.redis_client import connect
-
-from .conftest import LEASE_SECONDS, encode_task, score_task, wait_until
+from ance.runtime.queue.keys import GROUP
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
+from tests.runtime.conftest import LEASE_SECONDS, encode_task, score_task, wait_until
 
 Worker = Callable[[str], TaskQueue]
 

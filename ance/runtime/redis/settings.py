@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from ance.runtime.environment import Environment
-from ance.runtime.redis_address import RedisAddress
+from ance.runtime.redis.address import RedisAddress
 
 
 class RedisSettings(Environment):
@@ -33,7 +33,7 @@ class RedisSettings(Environment):
 
     @property
     def redis(self) -> RedisAddress:
-        """What `redis_client.connect` takes.
+        """What `ance.runtime.redis.client.connect` takes.
 
         Raises:
             AnceError: the variables contradict each other, or one names a file that is not there.

@@ -18,7 +18,7 @@ class RedisAddress:
     """One Redis and the credentials to show it. Neither `repr` nor `shown` has a password.
 
     Args:
-        url: as of `redis_client.connect`. Without credentials where `username` or `password` are given.
+        url: as of `ance.runtime.redis.client.connect`. Without credentials where `username` or `password` are given.
         username: ACL user; empty for the default user.
         password: of the user; empty for none.
         ca_file: PEM file of the authority that has signed the server's certificate (None: the system's).

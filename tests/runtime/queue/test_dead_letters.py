@@ -9,8 +9,7 @@ import pytest
 from redis import Redis
 
 from ance.runtime.queue import TaskQueue
-
-from .conftest import encode_task
+from tests.runtime.conftest import encode_task
 
 
 @pytest.fixture

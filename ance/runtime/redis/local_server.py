@@ -36,7 +36,7 @@ class LocalRedis:
 
     @property
     def url(self) -> str:
-        """What `redis_client.connect` takes."""
+        """What `ance.runtime.redis.client.connect` takes."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> LocalRedis:

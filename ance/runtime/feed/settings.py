@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import PositiveFloat, SecretStr
 
 from ance.runtime.environment import Environment
-from ance.runtime.feed_credentials import FeedCredentials
+from ance.runtime.feed.credentials import FeedCredentials
 
 
 class FeedSettings(Environment):

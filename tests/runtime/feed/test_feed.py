@@ -15,7 +15,7 @@ from ance.runtime.contracts import ArtifactRef
 from ance.runtime.feed import CheckpointServer, CheckpointWatcher
 from ance.runtime.rpc import checkpoint_pb2 as pb
 from ance.runtime.store import StaleFencingToken
-from tests.runtime.feeds import (
+from tests.runtime.feed.feeds import (
     HOST,
     checkpoint,
     connected,

@@ -8,12 +8,11 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from ance.runtime.dead_letters import WORKER_DIED
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.task_lease import TaskLease
-
-from .conftest import LEASE_SECONDS, encode_task, wait_until
+from ance.runtime.queue.dead_letters import WORKER_DIED
+from ance.runtime.queue.lease import TaskLease
+from ance.runtime.redis.local_server import LocalRedis
+from tests.runtime.conftest import LEASE_SECONDS, encode_task, wait_until
 
 Worker = Callable[[str], TaskQueue]
 

@@ -15,7 +15,7 @@ from redis.sentinel import Sentinel
 
 from ance.errors import AnceError, TemporaryError
 from ance.runtime.outage import OutageLog
-from ance.runtime.redis_address import SENTINEL_SCHEMES, RedisAddress
+from ance.runtime.redis.address import SENTINEL_SCHEMES, RedisAddress
 
 logger = logging.getLogger(__name__)
 

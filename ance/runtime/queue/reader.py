@@ -7,9 +7,9 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from ance.runtime.queue_entries import Delivery
-from ance.runtime.queue_keys import GROUP, QueueKeys, create_groups, group_is_gone
-from ance.runtime.queue_scripts import CLAIM
+from ance.runtime.queue.entries import Delivery
+from ance.runtime.queue.keys import GROUP, QueueKeys, create_groups, group_is_gone
+from ance.runtime.queue.scripts import CLAIM
 
 
 class QueueReader:

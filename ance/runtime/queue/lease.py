@@ -12,12 +12,12 @@ from redis import Redis
 from redis.commands.core import Script
 
 from ance.runtime.contracts import Task
-from ance.runtime.dead_letters import DeadLetters
 from ance.runtime.heartbeat import Heartbeat
-from ance.runtime.queue_entries import Delivery
-from ance.runtime.queue_keys import GROUP, QueueKeys
-from ance.runtime.queue_scripts import DISCARD, FINISH, RELEASE, RENEW
-from ance.runtime.redis_client import OUTAGE
+from ance.runtime.queue.dead_letters import DeadLetters
+from ance.runtime.queue.entries import Delivery
+from ance.runtime.queue.keys import GROUP, QueueKeys
+from ance.runtime.queue.scripts import DISCARD, FINISH, RELEASE, RENEW
+from ance.runtime.redis.client import OUTAGE
 
 logger = logging.getLogger(__name__)
 
