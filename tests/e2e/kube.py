@@ -12,22 +12,33 @@ import yaml
 
 from tools.helm_binary import find
 
+COMMAND_SECONDS = 300
+NO_IMAGE = {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
+"""Why a container waits that will wait for ever."""
+
+
+class CommandFailed(AssertionError):
+    """kubectl or helm failed; the message is theirs."""
+
 
 class Namespace:
     """A namespace of the test's own.
 
     Args:
         name: of the namespace.
+        seconds: that all waiting together may take from now on.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, seconds: float) -> None:
         self.name = name
+        self._began = time.monotonic()
+        self._deadline = self._began + seconds
 
     def kubectl(self, *arguments: str, text: str = "", allow_failure: bool = False) -> str:
         """Run kubectl in the namespace and return what it printed.
 
         Raises:
-            AssertionError: it failed; the message is kubectl's.
+            CommandFailed: it failed, unless that is allowed.
         """
         return _run([str(find("kubectl")), "--namespace", self.name, *arguments], text, allow_failure)
 
@@ -35,7 +46,7 @@ class Namespace:
         """Run helm in the namespace and return what it printed.
 
         Raises:
-            AssertionError: it failed; the message is helm's.
+            CommandFailed: it failed.
         """
         return _run([str(find("helm")), "--namespace", self.name, *arguments])
 
@@ -83,16 +94,37 @@ class Namespace:
         assert "Failed" not in conditions, self.describe()
         return "Complete" in conditions
 
-    def until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait for a condition.
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition, and say when it came true. A look that fails is not the last: the node is busy.
 
         Raises:
-            AssertionError: it did not come true in time; the message tells what the namespace looked like.
+            AssertionError: the time is up, or an image is not there; the message tells what the namespace looked like.
         """
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}\n{self.describe()}"
+        while True:
+            trouble = ""
+            try:
+                if condition():
+                    break
+                missing = self._missing_images()
+            except CommandFailed as error:
+                missing, trouble = [], str(error)
+            assert not missing, f"images that are not on the node: {missing}\n{self.describe()}"
+            assert time.monotonic() < self._deadline, f"waited in vain for {what}\n{trouble}\n{self.describe()}"
             time.sleep(1)
+        self.tell(what)
+
+    def _missing_images(self) -> list[str]:
+        return [
+            status["image"]
+            for pod in self.get("pods")
+            for key in ("initContainerStatuses", "containerStatuses")
+            for status in pod["status"].get(key) or ()
+            if status["state"].get("waiting", {}).get("reason") in NO_IMAGE
+        ]
+
+    def tell(self, what: str) -> None:
+        """Print what has happened, and after how long."""
+        print(f"{time.monotonic() - self._began:6.1f} s  {what}", flush=True)
 
     def describe(self) -> str:
         """Pods, events and the end of each log, for a person to read."""
@@ -100,14 +132,20 @@ class Namespace:
             self.kubectl("get", "pods", "--output", "wide", allow_failure=True),
             self.kubectl("get", "events", "--sort-by", ".lastTimestamp", allow_failure=True),
         ]
-        for pod in self.get("pods"):
-            name = pod["metadata"]["name"]
+        names = self.kubectl("get", "pods", "--output", "jsonpath={.items[*].metadata.name}", allow_failure=True)
+        for name in names.split():
             log = self.kubectl("logs", name, "--all-containers", "--tail", "20", allow_failure=True)
             parts.append(f"--- {name}\n{log}")
         return "\n".join(parts)
 
 
 def _run(command: list[str], text: str = "", allow_failure: bool = False) -> str:
-    finished = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=300)
-    assert allow_failure or finished.returncode == 0, f"{' '.join(command)}: {finished.stderr}"
+    try:
+        finished = subprocess.run(
+            command, input=text, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"{' '.join(command)}: no answer after {COMMAND_SECONDS} s") from error
+    if finished.returncode and not allow_failure:
+        raise CommandFailed(f"{' '.join(command)}: {finished.stderr}")
     return finished.stdout

@@ -3,7 +3,7 @@
     make e2e IMAGE=ance:0.1.0-cpu
 
 The image must be on the nodes or in a registry they reach. E2E_REDIS_IMAGE names another image for Redis; our own has
-one.
+one. E2E_VOLUME=node puts the store into a folder of the node although the cluster has a default StorageClass.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.kube import Namespace
-from tests.e2e.volume import has_default_class, on_the_node, persistent_volume
+from tests.e2e.volume import TOLERATIONS, has_default_class, on_the_node, persistent_volume
 
 pytestmark = [
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),  # clean-up included
     pytest.mark.skipif(
         not (os.environ.get("E2E_IMAGE") and os.environ.get("KUBECONFIG")),
         reason="needs a cluster: set KUBECONFIG and E2E_IMAGE (make e2e IMAGE=...)",
@@ -34,8 +34,13 @@ CHART = ROOT / "helm" / "ance"
 VALUES = (CHART / "values-cpu.yaml", Path(__file__).with_name("values-e2e.yaml"))
 NODE_FOLDER = "/var/tmp"
 RELEASE = "ance"
+SECONDS = 840.0
+"""From the namespace to the last look; cleaning up comes after it."""
 LAST_STEP = 220
 """Of the run in these values: its warm-up and its stage of ANCE."""
+QUERY = "sort a list"
+LOST = ("trainer", "indexer", "inferencer")
+"""Components of which a pod is lost, the one that is the first to finish first."""
 
 
 @pytest.fixture
@@ -47,28 +52,28 @@ def image() -> str:
 
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    namespace = Namespace(f"ance-e2e-{secrets.token_hex(3)}")
-    namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
-    # A pod is refused until its account is there, a moment after the namespace.
-    namespace.until(lambda: "default" in named(namespace, "serviceaccounts"), 60, "the namespace's account")
-    yield namespace
-    namespace.kubectl("delete", "namespace", namespace.name, "--timeout", "120s")
+    with created(f"ance-e2e-{secrets.token_hex(3)}", "restricted") as namespace:
+        yield namespace
 
 
 @pytest.fixture
 def storage(namespace: Namespace, image: str) -> Iterator[dict[str, Any]]:
     """Values of the claim: the cluster's default class, else a folder of the node that is removed at the end."""
-    if has_default_class(namespace):
+    if has_default_class(namespace) and os.environ.get("E2E_VOLUME") != "node":
         yield {}
         return
     name = namespace.name
-    run_on_node(namespace, image, "make-folder", f"mkdir -p /node/{name} && chmod 0777 /node/{name}")
-    namespace.apply(persistent_volume(name, f"{NODE_FOLDER}/{name}"))
-    yield {"volumeName": name, "storageClassName": ""}
-    # After a failure the release still writes into the folder, and its claim holds the volume.
-    uninstall(namespace)
-    namespace.kubectl("delete", "persistentvolume", name, "--timeout", "60s")
-    run_on_node(namespace, image, "remove-folder", f"rm -rf /node/{name}")
+    # Only root may make the folder, which the release's own namespace does not allow.
+    with created(f"{name}-node", "privileged") as node:
+        run_on_node(node, image, "make-folder", f"mkdir -p /node/{name} && chmod 0777 /node/{name}")
+        namespace.apply(persistent_volume(name, f"{NODE_FOLDER}/{name}"))
+        try:
+            yield {"volumeName": name, "storageClassName": ""}
+        finally:
+            # After a failure the release still writes into the folder, and its claim holds the volume.
+            remove(namespace)
+            namespace.kubectl("delete", "persistentvolume", name, "--timeout", "60s")
+            run_on_node(node, image, "remove-folder", f"rm -rf /node/{name}")
 
 
 def test_searches_never_fail_from_the_first_index_to_the_last(
@@ -78,25 +83,25 @@ def test_searches_never_fail_from_the_first_index_to_the_last(
     values.write_text(json.dumps(cluster_values(image, storage)))
     install(namespace, values)
 
-    namespace.until(lambda: namespace.job_succeeded("prepare"), 240, "data set and run")
-    namespace.until(lambda: namespace.ready("inferencer") == 2, 180, "two inferencers")
-    namespace.until(lambda: namespace.ready("search-api") == 2, 300, "two search replicas with an index")
+    namespace.until(lambda: namespace.job_succeeded("prepare"), "data set and run")
+    namespace.until(lambda: namespace.ready("inferencer") == 2, "two inferencers")
+    namespace.until(lambda: namespace.ready("search-api") == 2, "two search replicas with an index")
     start_searching(namespace, image)
 
-    for component in ("inferencer", "indexer", "trainer"):
+    for component in LOST:
         version = searches(namespace)["version"]
-        namespace.until(lambda version=version: searches(namespace)["version"] > version, 180, "a newer index")  # type: ignore[misc]
+        namespace.until(lambda version=version: searches(namespace)["version"] > version, "a newer index")  # type: ignore[misc]
         crash(namespace, component)
     before = names(namespace, "search-api")
     install(namespace, values, "--set", "searchApi.podAnnotations.release=second")
     namespace.until(
         lambda: namespace.ready("search-api") == 2 and not names(namespace, "search-api") & before,
-        240,
         "two new search replicas",
     )
-    namespace.until(lambda: namespace.job_succeeded("trainer"), 300, "the end of training")
-    namespace.until(lambda: searches(namespace)["version"] == LAST_STEP, 180, "the last index to serve")
+    namespace.until(lambda: namespace.job_succeeded("trainer"), "the end of training")
+    namespace.until(lambda: searches(namespace)["version"] == LAST_STEP, "the last index to serve")
     namespace.helm("test", RELEASE)
+    namespace.tell("helm test has searched")
 
     state = searches(namespace)
     assert state["failed"] == 0, f"{state}\n{namespace.describe()}"
@@ -104,7 +109,26 @@ def test_searches_never_fail_from_the_first_index_to_the_last(
     uninstall(namespace)
     # Their pods go after the workloads have gone.
     everything = "pods,services,jobs,deployments,statefulsets,persistentvolumeclaims"
-    namespace.until(lambda: not named(namespace, everything, release_selector()), 120, "everything to go")
+    namespace.until(lambda: not named(namespace, everything, release_selector()), "nothing of the release left")
+
+
+@contextmanager
+def created(name: str, security: str) -> Iterator[Namespace]:
+    """A namespace with a Pod Security standard, which is gone afterwards."""
+    namespace = Namespace(name, SECONDS)
+    labels = {"pod-security.kubernetes.io/enforce": security}
+    namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    try:
+        # A pod is refused until its account is there, a moment after the namespace.
+        namespace.until(lambda: "default" in named(namespace, "serviceaccounts"), f"namespace {name}")
+        yield namespace
+    finally:
+        remove(namespace)
+
+
+def remove(namespace: Namespace) -> None:
+    """Delete a namespace with all that is in it, and wait until it has gone."""
+    namespace.kubectl("delete", "namespace", namespace.name, "--ignore-not-found", "--timeout", "180s")
 
 
 def install(namespace: Namespace, values: Path, *options: str) -> None:
@@ -141,7 +165,7 @@ def image_values(image: str) -> dict[str, str]:
 def start_searching(namespace: Namespace, image: str) -> None:
     """Search from within the cluster until the namespace goes."""
     namespace.apply(searcher(image))
-    namespace.until(lambda: searches(namespace)["succeeded"] > 0, 60, "the first search")
+    namespace.until(lambda: searches(namespace)["succeeded"] > 0, "the first search")
 
 
 def searcher(image: str) -> dict[str, Any]:
@@ -154,7 +178,9 @@ def searcher(image: str) -> dict[str, Any]:
         "runAsUser": 10001,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    environment = {"SEARCH_URL": f"http://{RELEASE}-search-api/v1/search", "SEARCH_QUERY": "sort a list"}
+    # By address, which stays: the cluster's name server is not what is tested.
+    address = f"$({RELEASE.upper()}_SEARCH_API_SERVICE_HOST)"
+    environment = {"SEARCH_URL": f"http://{address}/v1/search", "SEARCH_QUERY": QUERY}
     container = {
         "name": "searcher",
         "image": image,
@@ -164,7 +190,12 @@ def searcher(image: str) -> dict[str, Any]:
         "securityContext": restricted,
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
     }
-    pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
+    pod = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "tolerations": TOLERATIONS,
+        "containers": [container],
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "searcher"}, "spec": pod}
 
 
@@ -177,8 +208,10 @@ def searches(namespace: Namespace) -> dict[str, Any]:
 
 def crash(namespace: Namespace, component: str) -> None:
     """Take a pod away without a word, as a node does that dies."""
+    namespace.until(lambda: bool(namespace.pods(component)), f"a pod of {component}")
     pod = namespace.pods(component)[0]["metadata"]["name"]
     namespace.kubectl("delete", "pod", pod, "--grace-period", "0", "--force")
+    namespace.tell(f"{pod} is lost")
 
 
 def names(namespace: Namespace, component: str) -> set[str]:
@@ -197,8 +230,10 @@ def release_selector() -> str:
 def run_on_node(namespace: Namespace, image: str, name: str, script: str) -> None:
     """Run a script in a folder of the node to its end."""
     namespace.apply(on_the_node(name, image, NODE_FOLDER, script))
-    deadline = time.monotonic() + 120
-    while (phase := namespace.kubectl("get", "pod", name, "--output", "jsonpath={.status.phase}")) != "Succeeded":
-        assert phase != "Failed" and time.monotonic() < deadline, namespace.describe()
-        time.sleep(1)
-    namespace.kubectl("delete", "pod", name)
+
+    def ended() -> bool:
+        phase = namespace.kubectl("get", "pod", name, "--output", "jsonpath={.status.phase}")
+        assert phase != "Failed", namespace.describe()
+        return phase == "Succeeded"
+
+    namespace.until(ended, f"the end of {name}")

@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.e2e.kube import Namespace
 
+TOLERATIONS = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
+"""The only node of a cluster may be its control plane."""
+
 
 def has_default_class(namespace: Namespace) -> bool:
     """True if the cluster makes volumes by itself."""
@@ -38,6 +41,7 @@ def on_the_node(name: str, image: str, parent: str, script: str) -> dict[str, An
         "metadata": {"name": name},
         "spec": {
             "restartPolicy": "Never",
+            "tolerations": TOLERATIONS,
             "containers": [
                 {
                     "name": "script",

@@ -30,6 +30,10 @@ def admit(body: Object, before: Object | None, kind: Kind) -> None:
     """
     if kind.scales:
         body["spec"].setdefault("replicas", 1)
+    if kind.name == "Namespace":
+        body.setdefault("spec", {"finalizers": ["kubernetes"]})
+    if kind.name == "Pod":
+        body.setdefault("status", {"phase": "Pending"})
     validate(body)
     for name in FIXED.get(kind.name, ()):
         if before is not None and body["spec"].get(name) != before["spec"].get(name):

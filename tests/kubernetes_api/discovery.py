@@ -45,7 +45,8 @@ def _group(api_version: str) -> Object:
 
 
 def _resources(kind: Kind) -> list[Object]:
-    about: Object = {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": True, "kind": kind.name}
+    about: Object = {"name": kind.plural, "singularName": kind.name.lower(), "kind": kind.name}
+    about["namespaced"] = kind.namespaced
     found = [about | {"verbs": VERBS}]
     if kind.scales:
         scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "name": f"{kind.plural}/scale"}
@@ -61,5 +62,6 @@ def _operations(root: str, kinds: Sequence[Kind]) -> Object:
         parameters = [{"name": name, "in": "query"} for name in ("dryRun", "fieldManager", "fieldValidation", "force")]
         about = {"group": group, "version": version, "kind": kind.name}
         patch = {"x-kubernetes-group-version-kind": about, "parameters": parameters}
-        paths[f"/{root}/namespaces/{{namespace}}/{kind.plural}/{{name}}"] = {"patch": patch}
+        place = f"namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else kind.plural
+        paths[f"/{root}/{place}/{{name}}"] = {"patch": patch}
     return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}

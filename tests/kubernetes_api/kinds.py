@@ -19,7 +19,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of objects, all of them in namespaces."""
+    """A kind of objects."""
 
     api_version: str
     name: str
@@ -28,6 +28,8 @@ class Kind:
     """It has a scale subresource."""
     custom: bool = False
     """It is defined by an operator, so its structure is unknown here."""
+    namespaced: bool = True
+    """Its objects are in namespaces, and not of the whole cluster."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Resource:
 
 BUILT_IN = (
     Kind("v1", "ConfigMap", "configmaps"),
+    Kind("v1", "Namespace", "namespaces", namespaced=False),
+    Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False),
     Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
     Kind("v1", "Pod", "pods"),
     Kind("v1", "Secret", "secrets"),
@@ -70,6 +74,7 @@ BUILT_IN = (
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),
     Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    Kind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False),
 )
 OPERATORS = (
     Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", custom=True),

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.kubernetes_api.kinds import Object, Refusal
 from tests.kubernetes_api.routes import Call
 
-Answer = Callable[[Call], Object | Iterator[Object]]
+JSON = "application/json"
+Answer = Callable[[Call], Object | str | Iterator[Object]]
 
 
 class Listener(ThreadingHTTPServer):
@@ -67,29 +68,32 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.server.answer(call)
         except Refusal as refusal:
             said = {"reason": refusal.reason, "message": refusal.message, "code": refusal.status}
-            self._send(refusal.status, {"kind": "Status", "apiVersion": "v1", "status": "Failure", **said})
+            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", **said}
+            self._send(refusal.status, json.dumps(status))
         else:
-            if isinstance(answer, dict):
-                self._send(201 if call.method == "POST" else 200, answer)
+            if isinstance(answer, str):
+                self._send(200, answer, "text/plain")
+            elif isinstance(answer, dict):
+                self._send(201 if call.method == "POST" else 200, json.dumps(answer))
             else:
                 self._stream(answer)
 
-    def _send(self, status: int, answer: Object) -> None:
-        data = json.dumps(answer).encode()
-        self._begin(status, "Content-Length", str(len(data)))
+    def _send(self, status: int, answer: str, content_type: str = JSON) -> None:
+        data = answer.encode()
+        self._begin(status, content_type, "Content-Length", str(len(data)))
         self.wfile.write(data)
 
     def _stream(self, events: Iterator[Object]) -> None:
-        self._begin(200, "Transfer-Encoding", "chunked")
+        self._begin(200, JSON, "Transfer-Encoding", "chunked")
         for event in events:
             # A line break between events means nothing, and tells whether the client is still there.
             data = json.dumps(event).encode() if event else b"\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             self.wfile.flush()
 
-    def _begin(self, status: int, header: str, value: str) -> None:
+    def _begin(self, status: int, content_type: str, header: str, value: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header(header, value)
         self.end_headers()
 

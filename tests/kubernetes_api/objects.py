@@ -10,13 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tests.kubernetes_api import deletion
 from tests.kubernetes_api.admission import admit
 from tests.kubernetes_api.apply import Manager, Owners, apply, update
 from tests.kubernetes_api.kinds import Object, Refusal, Resource
+from tests.kubernetes_api.namespaces import admit_into
 from tests.kubernetes_api.patches import json_merge
 from tests.kubernetes_api.structure import structure_of
 
 SOMEBODY = Manager("somebody", applies=False)
+GIVEN = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+"""Metadata that the server alone sets."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,14 @@ class Objects:
                 copy.deepcopy(found)
                 for (place, kind, _), found in self._objects.items()
                 if kind == plural and namespace in ("", place)
+            ]
+
+    def all(self) -> Sequence[tuple[Resource, Object]]:
+        """Every object with its place."""
+        with self._changed:
+            return [
+                (Resource(found["apiVersion"], place, plural, name), copy.deepcopy(found))
+                for (place, plural, name), found in self._objects.items()
             ]
 
     @property
@@ -108,7 +120,7 @@ class Objects:
             owners = self._owners.get(key, {})
             item, owners = apply(live, config, structure, owners, manager, force=force)
             kept = self._keep(resource, item)
-            self._owners[key] = owners
+            self._own(key, owners)
             return kept
 
     def set_status(self, resource: Resource, status: Object) -> Object:
@@ -116,19 +128,26 @@ class Objects:
         with self._changed:
             return self._keep(resource, self.get(resource) | {"status": status}, status=True)
 
-    def delete(self, resource: Resource) -> None:
+    def delete(self, resource: Resource, grace: int | None = None) -> Object:
+        """Delete an object, or begin to: pods that run and what has finalizers stay until they are let go.
+
+        Args:
+            resource: its place.
+            grace: seconds that a pod has to end; None for what it says itself.
+        """
         with self._changed:
-            gone = self._present(resource)
-            self._owners.pop(self._key(resource), None)
-            del self._objects[self._key(resource)]
-            self._note("DELETED", resource, gone | {"metadata": gone["metadata"].copy()})
+            return self._store(resource, deletion.begin(self._present(resource), grace))
 
     def _update(self, resource: Resource, body: Object, manager: Manager) -> Object:
         key = self._key(resource)
         before = self._objects.get(key, {})
         kept = self._keep(resource, body)
-        self._owners[key] = update(before, kept, structure_of(resource.kind), self._owners.get(key, {}), manager)
+        self._own(key, update(before, kept, structure_of(resource.kind), self._owners.get(key, {}), manager))
         return kept
+
+    def _own(self, key: tuple[str, str, str], owners: Owners) -> None:
+        if key in self._objects:  # the change may have been the last thing that held a deleted object
+            self._owners[key] = owners
 
     def _keep(self, resource: Resource, body: Object, *, status: bool = False) -> Object:
         before = self._objects.get(self._key(resource))
@@ -138,11 +157,25 @@ class Objects:
             body.pop("status", None)
             body |= {"status": before["status"]} if before and "status" in before else {}
         past = before["metadata"] if before else {"uid": str(uuid.uuid4()), "creationTimestamp": _now()}
-        body["metadata"] |= {name: past[name] for name in ("uid", "creationTimestamp")}
-        body["metadata"] |= {"name": resource.name, "namespace": resource.namespace}
+        body["metadata"] |= {name: past[name] for name in GIVEN if name in past}
+        body["metadata"] |= {"name": resource.name} | ({"namespace": resource.namespace} if kind.namespaced else {})
         admit(body, before, kind)
-        self._objects[self._key(resource)] = body
-        self._note("MODIFIED" if before else "ADDED", resource, body)
+        namespace = self._objects.get(("", "namespaces", resource.namespace))
+        if before is None and namespace is not None:
+            accounts = {account["metadata"]["name"] for account in self.list("serviceaccounts", resource.namespace)}
+            admit_into(namespace, body, accounts)
+        return self._store(resource, body)
+
+    def _store(self, resource: Resource, body: Object) -> Object:
+        key = self._key(resource)
+        event = "MODIFIED" if key in self._objects else "ADDED"
+        if deletion.is_over(body):
+            event = "DELETED"
+            self._objects.pop(key)
+            self._owners.pop(key, None)
+        else:
+            self._objects[key] = body
+        self._note(event, resource, body)
         return copy.deepcopy(body)
 
     def _note(self, event: str, resource: Resource, item: Object) -> None:

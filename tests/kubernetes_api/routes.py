@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.kubernetes_api.structure import structure_of
 
 PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
-    r"(?:/(?P<name>[^/]+)(?:/(?P<sub>scale|status))?)?"
+    r"(?:/(?P<name>[^/]+)(?:/(?P<sub>log|scale|status))?)?"
 )
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 APPLY = "application/apply-patch+yaml"
@@ -67,7 +67,7 @@ class Call:
 
     @property
     def sub(self) -> str:
-        """The subresource: `scale`, `status` or nothing."""
+        """The subresource: `log`, `scale`, `status` or nothing."""
         return self._parts()["sub"] or ""
 
     @property
@@ -75,6 +75,13 @@ class Call:
         """Who will own the fields that it changes."""
         name = self.query.get("fieldManager") or self.agent.partition("/")[0]
         return Manager(name, applies=self.method == "PATCH" and self.content_type == APPLY)
+
+    @property
+    def grace(self) -> int | None:
+        """Seconds that a deleted pod has to end, if the client says so."""
+        options = json.loads(self.body) if self.body and self.content_type == "application/json" else {}
+        seconds: int | None = options.get("gracePeriodSeconds")
+        return seconds
 
     @property
     def content(self) -> Any:
@@ -115,10 +122,21 @@ def answer(objects: Objects, call: Call) -> Object | Iterator[Object]:
         case "update":
             return objects.replace(resource, call.content, call.manager)
         case "delete":
-            objects.delete(resource)
-            return {"kind": "Status", "apiVersion": "v1", "status": "Success"}
+            return objects.delete(resource, call.grace)
         case _:
             return _patch(objects, call)
+
+
+def log(objects: Objects, call: Call, read: Callable[[Resource, str], str]) -> str:
+    """The log of a container of a pod, or its end.
+
+    Raises:
+        Refusal: there is no such pod, or the container has not begun.
+    """
+    pod = objects.get(call.resource)
+    container = call.query.get("container") or pod["spec"]["containers"][0]["name"]
+    lines = read(call.resource, container).splitlines(keepends=True)
+    return "".join(lines[-int(call.query["tailLines"]) :] if "tailLines" in call.query else lines)
 
 
 def _patch(objects: Objects, call: Call) -> Object:

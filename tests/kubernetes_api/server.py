@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,19 @@ class Request:
     """As in a Role: `leases`, `deployments/scale`."""
 
 
+Log = Callable[[Resource, str], str]
+"""Log of a container of a pod."""
+
+
+def no_log(pod: Resource, container: str) -> str:
+    """No node runs pods.
+
+    Raises:
+        Refusal: always.
+    """
+    raise Refusal(400, "BadRequest", f"pod {pod.name} runs on no node, nor does its container {container}")
+
+
 @dataclass
 class Faults:
     """What goes wrong, for resources as a Role names them."""
@@ -42,13 +55,15 @@ class KubernetesApi:
 
     Args:
         kinds: that it says it has; those of operators are there when the operators are.
+        log: where the logs of pods are had.
     """
 
-    def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
+    def __init__(self, kinds: Sequence[Kind] = BUILT_IN, log: Log = no_log) -> None:
         self.objects = Objects()
         self.faults = Faults()
         self.requests: list[Request] = []
         self._kinds = kinds
+        self._log = log
         self._port = 0
         self._listener: Listener | None = None
 
@@ -120,8 +135,8 @@ class KubernetesApi:
         """Replicas that a Deployment asks for."""
         return int(self.objects.get(Resource("apps/v1", "default", "deployments", deployment))["spec"]["replicas"])
 
-    def answer(self, call: Call) -> Object | Iterator[Object]:
-        """The answer to a request; to a watch, its events.
+    def answer(self, call: Call) -> Object | str | Iterator[Object]:
+        """The answer to a request; to a watch, its events, and of a log its text.
 
         Raises:
             Refusal: it is an error.
@@ -133,4 +148,6 @@ class KubernetesApi:
         time.sleep(self.faults.seconds)
         if asked in self.faults.status:
             raise Refusal(self.faults.status[asked], "Injected", f"{asked} by command")
+        if call.sub == "log":
+            return routes.log(self.objects, call, self._log)
         return routes.answer(self.objects, call)

@@ -25,6 +25,12 @@ JOB: Object = {
     "metadata": {"name": "train", "labels": {"app": "train"}},
     "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "one"}]}}},
 }
+POD: Object = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "idle"},
+    "spec": {"containers": [{"name": "main", "image": "one"}]},
+}
 Kubectl = Callable[..., str]
 
 
@@ -84,6 +90,12 @@ def test_a_watch_tells_of_every_change_after_the_version_it_was_asked_for(api: K
     done.start()
     kubectl("wait", "--for=condition=complete", "job/train", "--timeout=20s")
     done.join()
+
+
+def test_without_a_node_no_pod_has_a_log(kubectl: Kubectl) -> None:
+    kubectl("apply", "--filename", "-", item=POD)
+    with pytest.raises(Failed, match="pod idle runs on no node"):
+        kubectl("logs", "idle")
 
 
 def test_selectors_name_labels_values_and_sets() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,11 +16,21 @@ from tests.pods.job import JobStatus
 from tests.pods.manifests import RUNNABLE, ManifestError, Object, Objects, hooks, parse, template_hash
 from tests.pods.network import Network
 from tests.pods.pod import Node, Pod
+from tests.pods.security import Standard
 from tests.pods.service import Service
 
 DOMAIN = "svc.cluster.local"
 TURN_SECONDS = 0.1
 IMMUTABLE = {"Job": ("template", "selector"), "Deployment": ("selector",), "StatefulSet": ("selector", "serviceName")}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the namespaces of a node share."""
+
+    network: Network
+    disk: Path
+    """Stands for the root of its file system."""
 
 
 class Cluster:
@@ -29,11 +40,22 @@ class Cluster:
         folder: for volumes, logs and what pods need to run.
         images: what containers may run.
         namespace: of all objects.
+        machine: that it shares with other namespaces; without one it has its own.
+        standard: that pods are held to.
     """
 
-    def __init__(self, folder: Path, images: Images, namespace: str = "default") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        images: Images,
+        namespace: str = "default",
+        machine: Machine | None = None,
+        standard: Standard = "release",
+    ) -> None:
         self._folder = folder
-        self._network = Network()
+        self._own_machine = machine is None
+        machine = machine or Machine(Network(), folder / "disk")
+        self._network = machine.network
         self._objects = Objects()
         self._services: dict[str, Service] = {}
         self._jobs: dict[str, JobStatus] = {}
@@ -48,17 +70,35 @@ class Cluster:
         self._hosts = folder / "hosts"
         self._hosts.write_text("127.0.0.1 localhost\n")
         self._node = Node(
-            folder, images, self._network, self._objects, namespace, self._hosts, self._service_links, self.report
+            folder=folder,
+            disk=machine.disk,
+            images=images,
+            network=machine.network,
+            objects=self._objects,
+            namespace=namespace,
+            hosts=self._hosts,
+            service_links=self._service_links,
+            report=self.report,
+            standard=standard,
         )
 
     async def __aenter__(self) -> Cluster:
-        await self._network.start()
-        self._controlling = asyncio.create_task(self._control())
+        if self._own_machine:
+            await self._network.start()
+        self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.stop()
+
+    def start(self) -> None:
+        """Begin to control."""
+        self._controlling = asyncio.create_task(self._control())
+
+    async def stop(self) -> None:
+        """End every pod at once, and control no more."""
         self._controlling.cancel()
         await asyncio.gather(*(service.cut() for service in self._services.values()))
         await asyncio.gather(*(pod.destroy() for pod in self.pods))
@@ -77,11 +117,9 @@ class Cluster:
         wanted = Objects(item for item in objects if not hooks(item))
         for item in self._objects.all():
             if wanted.find(item["kind"], item["metadata"]["name"]) is None:
-                self._objects.remove(item)
-                if item["kind"] == "Service":
-                    self._services.pop(item["metadata"]["name"]).stop()
+                self.remove(item)
         for item in sorted(wanted.all(), key=lambda item: item["kind"] in RUNNABLE):
-            await self._put(item)
+            await self.put(item)
         await self._run_hooks("post-upgrade" if upgrade else "post-install")
 
     async def test(self) -> None:
@@ -118,9 +156,19 @@ class Cluster:
         if not pod.terminating:
             self.report(f"{pod.name}: {'evicted' if evicted else 'deleted'}")
             pod.terminating = True
-            task = asyncio.create_task(pod.delete(evicted=evicted))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._end(pod.delete(evicted=evicted))
+
+    def destroy(self, pod: Pod) -> None:
+        """End a pod at once, as `kubectl delete pod --force --grace-period 0` does."""
+        self.report(f"{pod.name}: lost")
+        pod.terminating = True
+        self._end(pod.destroy())
+
+    def add(self, pod: Object) -> Pod:
+        """Run a pod that no workload has made."""
+        self._objects.put(pod)
+        self.create(pod, pod["metadata"]["name"])
+        return self.pods[-1]
 
     def create(self, workload: Object, name: str) -> None:
         """Make a pod of a workload."""
@@ -133,8 +181,10 @@ class Cluster:
         self.report(f"{name}: created")
 
     def report(self, event: str) -> None:
-        """Note an event."""
+        """Note an event, here and in a file that stays."""
         self.events.append(f"{time.monotonic() - self._began:7.2f} {event}")
+        with (self._folder / "events").open("a") as file:
+            file.write(f"{self.events[-1]}\n")
 
     async def until(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
         """Wait for a condition.
@@ -145,10 +195,18 @@ class Cluster:
         """
         deadline = time.monotonic() + seconds
         while not condition():
-            if self._controlling.done():
-                self._controlling.result()
+            self.check()
             assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
             await asyncio.sleep(0.05)
+
+    def check(self) -> None:
+        """Look whether all goes well.
+
+        Raises:
+            ManifestError: something could not be run as its manifest says.
+        """
+        if self._controlling.done():
+            self._controlling.result()
 
     def describe(self) -> str:
         """Pods, events and the end of each log, for a person to read."""
@@ -159,7 +217,12 @@ class Cluster:
         ]
         return "\n".join([*pods, "--- events", *self.events, *logs])
 
-    async def _put(self, item: Object) -> None:
+    async def put(self, item: Object) -> None:
+        """Add or change an object.
+
+        Raises:
+            ManifestError: a field that no API server lets change has changed.
+        """
         kind, name = item["kind"], item["metadata"]["name"]
         before = self._objects.find(kind, name)
         for key in IMMUTABLE.get(kind, ()):
@@ -173,6 +236,15 @@ class Cluster:
             service = Service(item, None if headless else await self._network.service_address())
             await service.start()
             self._services[name] = service
+
+    def remove(self, item: Object) -> None:
+        """Take an object away; the pods of a workload end."""
+        self._objects.remove(item)
+        name = item["metadata"]["name"]
+        if item["kind"] == "Service":
+            self._services.pop(name).stop()
+        elif item["kind"] == "Job":
+            self._jobs.pop(name, None)
 
     async def _control(self) -> None:
         """Turn after turn: pods follow workloads, Services follow pods."""
@@ -206,7 +278,7 @@ class Cluster:
         chosen = [item for item in self._hooks if name in hooks(item)]
         for item in sorted(chosen, key=_weight):
             if item["kind"] not in ("Pod", "Job"):
-                await self._put(item)
+                await self.put(item)
                 continue
             hook_name = item["metadata"]["name"]
             self.create(item, hook_name)
@@ -215,6 +287,11 @@ class Cluster:
             if pod.phase != "Succeeded":
                 raise ManifestError(f"the {name} hook {hook_name} failed")
             self.delete(pod)
+
+    def _end(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _service_links(self) -> dict[str, str]:
         return {name: value for service in self._services.values() for name, value in service.links().items()}

@@ -34,6 +34,8 @@ class ContainerSpec:
     """File that is /etc/hosts of the container; it changes while the container runs."""
     uid: int
     gid: int
+    read_only: bool
+    """The root file system is."""
 
 
 class Container:
@@ -55,8 +57,9 @@ class Container:
 
     async def start(self) -> None:
         """Start the process. Once this returns, it executes the command, or has failed to."""
-        root = self._folder / "root"
-        root.mkdir(parents=True)
+        root, scratch = self._folder / "root", self._folder / "scratch"
+        for folder in (root, scratch):
+            folder.mkdir(parents=True)
         spec = self._spec
         mounts = [
             *(Mount(path, folder, read_only=True) for path, folder in spec.image.folders.items()),
@@ -68,10 +71,13 @@ class Container:
             "network": str(spec.network),
             "pid_file": str(self._folder / "pid"),
             "root": str(root),
+            "scratch": str(scratch),
+            "image": str(spec.image.root or ""),
             "files": dict(spec.image.files),
             "mounts": [asdict(mount) | {"source": str(mount.source)} for mount in mounts],
             "uid": spec.uid,
             "gid": spec.gid,
+            "read_only": spec.read_only,
             "working_dir": spec.working_dir,
             "command": list(spec.command),
             "environment": dict(spec.environment),

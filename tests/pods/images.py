@@ -1,4 +1,4 @@
-"""What stands for an image here: programs of this machine, with the settings that the Dockerfile gives its target."""
+"""What stands for an image here: programs of this machine or of a built image, with the Dockerfile's settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ance.runtime.local_redis import find_server
+from ance.runtime.redis.local_server import find_server
 from tests.pods.manifests import ManifestError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +30,8 @@ class Image:
     folders: Mapping[str, Path] = field(default_factory=dict)
     """Folders of this machine that are in the image, by their paths there."""
     files: Mapping[str, str] = field(default_factory=lambda: {"/etc/passwd": PASSWD, "/etc/group": "ance:x:10001:\n"})
+    root: Path | None = None
+    """Folder that holds the files of a built image; without one its programs are this machine's."""
 
 
 class Images:
@@ -37,10 +39,12 @@ class Images:
 
     Args:
         folders: what every image of ours holds beside the project, e.g. a small model, by path.
+        root: folder that holds the files of our image, built; without one ours is the working tree.
     """
 
-    def __init__(self, folders: Mapping[str, Path] = MappingProxyType({})) -> None:
+    def __init__(self, folders: Mapping[str, Path] = MappingProxyType({}), root: Path | None = None) -> None:
         self._folders = folders
+        self._root = root
 
     def pull(self, reference: str) -> Image:
         """The image of a reference such as `registry/ance:1.0`.
@@ -50,7 +54,8 @@ class Images:
         """
         repository = re.sub(r"(@.*|:[^/]*)$", "", reference).rpartition("/")[2]
         if repository.startswith("ance"):
-            return ours("gpu" if reference.endswith("gpu") else "cpu", self._folders)
+            target = "gpu" if reference.endswith("gpu") else "cpu"
+            return built(target, self._folders, self._root) if self._root else ours(target, self._folders)
         if repository in ("redis", "valkey"):
             return redis()
         raise ManifestError(f"image {reference} is unknown to the pod runner")
@@ -63,6 +68,16 @@ def ours(target: str, folders: Mapping[str, Path]) -> Image:
     environment = settings.environment | {"PATH": f"{programs}:{SYSTEM_PATH}"}
     here = {str(folder): folder for folder in (ROOT, Path(sys.prefix), Path(sys.base_prefix))}
     return Image(environment, settings.user, settings.working_dir, (), settings.arguments, {**here, **folders})
+
+
+def built(target: str, folders: Mapping[str, Path], root: Path) -> Image:
+    """The image of this project, from the files of one that was built."""
+    settings = instructions((ROOT / "Dockerfile").read_text(), target)
+    # All names are in /etc/hosts: nobody is asked for another, least of all whom the image was built with.
+    names = {"/etc/resolv.conf": ""}
+    return Image(
+        settings.environment, settings.user, settings.working_dir, (), settings.arguments, folders, names, root
+    )
 
 
 def redis() -> Image:

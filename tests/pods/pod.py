@@ -13,8 +13,9 @@ from tests.pods.environment import PodFields, command_line, resolve
 from tests.pods.images import Images
 from tests.pods.manifests import ManifestError, Object, Objects
 from tests.pods.network import Network
+from tests.pods.security import Rights, Standard
 from tests.pods.supervisor import ContainerSupervisor, Orders
-from tests.pods.volumes import Volume, materialise, mounts_of
+from tests.pods.volumes import Disk, Volume, materialise, mounts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Node:
     """What pods find on the machine they run on."""
 
     folder: Path
+    disk: Path
+    """What hostPath volumes are of."""
     images: Images
     network: Network
     objects: Objects
@@ -30,6 +33,7 @@ class Node:
     """Names of Services; every container has it as /etc/hosts."""
     service_links: Callable[[], Mapping[str, str]]
     report: Callable[[str], None]
+    standard: Standard = "release"
 
 
 class Pod:
@@ -117,7 +121,8 @@ class Pod:
 
     async def _run(self) -> None:
         node = self._node
-        self.address, network = await node.network.attach(self.name)
+        name = f"{node.namespace}.{self.name}"
+        self.address, network = await node.network.attach(name)
         try:
             fields = PodFields(
                 name=self.name,
@@ -129,12 +134,13 @@ class Pod:
                 annotations=self._annotations,
                 service_account=self.spec.get("serviceAccountName", "default"),
             )
-            volumes = materialise(self.spec, fields, node.objects, self._folder / "volumes", node.folder / "claims")
+            disk = Disk(node.folder / "claims", node.disk, host_paths=node.standard == "privileged")
+            volumes = materialise(self.spec, fields, node.objects, self._folder / "volumes", disk)
             links = dict(node.service_links()) if self.spec.get("enableServiceLinks", True) else {}
             supervise = _Supervision(self, node, fields, volumes, links, network, self._folder)
             await self._run_containers(supervise)
         finally:
-            await node.network.detach(self.name)
+            await node.network.detach(name)
 
     async def _run_containers(self, supervise: _Supervision) -> None:
         policy = self.spec.get("restartPolicy", "Always")
@@ -191,7 +197,7 @@ class _Supervision:
         image = self.node.images.pull(container["image"])
         security = {**(self.pod.spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
         security.setdefault("runAsUser", image.user)
-        uid = _require_restricted(container["name"], security)
+        rights = Rights.of(container["name"], security, self.node.standard)
         environment = resolve(container, self.fields, self.node.objects, {**image.environment, **self.links})
         mounts = mounts_of(container, self.volumes, environment)
         return ContainerSpec(
@@ -203,30 +209,11 @@ class _Supervision:
             working_dir=container.get("workingDir", image.working_dir),
             mounts=mounts,
             hosts=self.node.hosts,
-            uid=uid,
-            gid=security.get("runAsGroup", uid),
+            uid=rights.uid,
+            gid=rights.gid,
+            read_only=rights.read_only,
         )
 
 
 def _policy_of_init(policy: str) -> str:
     return "Never" if policy == "Never" else "OnFailure"
-
-
-def _require_restricted(name: str, security: Mapping[str, Any]) -> int:
-    """User of a container. The runner knows only those of restricted Pod Security with a read-only root.
-
-    Raises:
-        ManifestError: the container asks for more.
-    """
-    wanted = {
-        "readOnlyRootFilesystem": True,
-        "allowPrivilegeEscalation": False,
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    for key, value in wanted.items():
-        if security.get(key) != value:
-            raise ManifestError(f"container {name}: securityContext.{key} is {security.get(key)}, not {value}")
-    if not security["runAsUser"]:
-        raise ManifestError(f"container {name} runs as user {security['runAsUser']}")
-    return int(security["runAsUser"])

@@ -80,27 +80,39 @@ def main() -> int:
 
 
 def enter_root(spec: dict[str, Any]) -> None:
-    """Build a read-only root of this machine's programs and the container's volumes, and make it the only one."""
+    """Build a root of this machine's programs and the container's volumes, and make it the only one."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     root = spec["root"]
-    mount("tmpfs", root, "tmpfs", 0, "mode=755")
-    for path in SYSTEM:
-        share(Path(path), root)
+    if image := spec["image"]:
+        lay_over(image, root, spec["scratch"])
+    else:
+        mount("tmpfs", root, "tmpfs", 0, "mode=755")
+        for path in SYSTEM:
+            share(Path(path), root)
     for path in ("/dev", "/sys"):
         bind(path, f"{root}{path}", read_only=False)
     mount("tmpfs", f"{root}/dev/shm", "tmpfs", 0, "size=64m")
-    Path(f"{root}/proc").mkdir()
+    Path(f"{root}/proc").mkdir(exist_ok=True)
     mount("proc", f"{root}/proc", "proc", 0)
     for name, text in spec["files"].items():
         write(Path(f"{root}{name}"), text)
     Path(f"{root}/tmp").mkdir(exist_ok=True)
     for volume in sorted(spec["mounts"], key=lambda volume: str(volume["path"])):
         bind(volume["source"], f"{root}{volume['path']}", read_only=volume["read_only"])
-    make_read_only(root, recursive=False)
+    if spec["read_only"]:
+        make_read_only(root, recursive=False)
     os.chdir(root)
     check(libc.syscall(SYS_PIVOT_ROOT[os.uname().machine], b".", b"."), "pivot_root", root)
     check(libc.umount2(b".", MNT_DETACH), "umount2")
     os.chdir("/")
+
+
+def lay_over(image: str, root: str, scratch: str) -> None:
+    """Show the files of an image, over which this container's own come."""
+    mount("tmpfs", scratch, "tmpfs", 0, "mode=755")
+    for name in ("upper", "work"):
+        Path(f"{scratch}/{name}").mkdir()
+    mount("overlay", root, "overlay", 0, f"lowerdir={image},upperdir={scratch}/upper,workdir={scratch}/work")
 
 
 def share(path: Path, root: str) -> None:

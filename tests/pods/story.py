@@ -1,8 +1,10 @@
 """The life of a release, from install to uninstall, with searches that must never fail.
 
-    python -m tests.pods.story FOLDER
+    python -m tests.pods.story FOLDER [ROOT]
 
-Runs values-cpu.yaml on the encoder and the corpus of `tests.system.tiny`. Enters a sandbox by itself.
+Runs values-cpu.yaml with this machine's programs, on the encoder and the corpus of `tests.system.tiny`. With the root
+folder of a built image it runs what is in that image, and the release of `tests/e2e` as a real cluster would get it.
+Enters a sandbox by itself.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import httpx
 
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
+from tests.e2e import test_release
 from tests.pods import helm, sandbox
 from tests.pods.cluster import Cluster
 from tests.pods.images import Images
@@ -27,31 +32,72 @@ from tests.pods.pod import Pod
 from tests.pods.searches import Searches
 from tests.system.tiny import write_beir, write_encoder
 
-VALUES = (helm.CHART / "values-cpu.yaml", Path(__file__).with_name("values-story.yaml"))
-RELEASE, RUN, STEPS = "ance", "story", 300
-QUERY = "ban bel bim"
+RELEASE = "ance"
 INSTALL_SECONDS, REFRESH_SECONDS, END_SECONDS = 600, 300, 600
+
+Loss = Literal["crashed", "deleted", "evicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What is played."""
+
+    values: Sequence[Path]
+    run: str
+    steps: int
+    """The last step of the run."""
+    query: str
+    losses: Sequence[tuple[str, Loss]]
+    """Components of which a pod is lost, each after the index has changed."""
+    settings: Sequence[str] = ()
+    """`key=value` for Helm."""
+
+
+HERE = Path(__file__).parent
+TINY = Plot(
+    values=(helm.CHART / "values-cpu.yaml", HERE / "values-secrets.yaml", HERE / "values-story.yaml"),
+    run="story",
+    steps=300,
+    query="ban bel bim",
+    losses=(
+        ("inferencer", "crashed"),
+        ("indexer", "crashed"),
+        ("trainer", "crashed"),
+        ("trainer", "evicted"),
+        ("inferencer", "deleted"),
+    ),
+)
+BUILT = Plot(
+    values=(*test_release.VALUES, HERE / "values-secrets.yaml"),
+    run="demo",
+    steps=test_release.LAST_STEP,
+    query=test_release.QUERY,
+    losses=tuple((component, "crashed") for component in test_release.LOST),
+    settings=("redis.image.repository=ance",),
+)
 
 
 class Story:
     """One telling.
 
     Args:
+        plot: what happens.
         cluster: where it happens.
         folder: of the cluster.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, plot: Plot, cluster: Cluster, folder: Path) -> None:
+        self._plot = plot
         self._cluster = cluster
         self._store = Store.open(f"file://{folder}/claims/{RELEASE}-store")
-        self._layout = RunLayout(RUN)
+        self._layout = RunLayout(plot.run)
         self._began = time.monotonic()
         self._crashed = 0
 
     async def play(self) -> None:
         """Install, train and search, lose pods, upgrade, finish, test, uninstall."""
         await self._install()
-        async with Searches(self._cluster.address(f"{RELEASE}-search-api", 80), QUERY) as searches:
+        async with Searches(self._cluster.address(f"{RELEASE}-search-api", 80), self._plot.query) as searches:
             await self._lose_pods(searches)
             await self._upgrade(searches)
             await self._finish(searches)
@@ -65,7 +111,7 @@ class Story:
 
     async def _install(self) -> None:
         cluster = self._cluster
-        await cluster.apply(helm.template(RELEASE, VALUES))
+        await cluster.apply(self._rendered())
         await cluster.until(lambda: self._job("prepare"), INSTALL_SECONDS, "data set and run")
         self._tell("prepared")
         for workload, replicas in (("inferencer", 2), ("indexer", 1), ("search-api", 2)):
@@ -79,19 +125,12 @@ class Story:
 
     async def _lose_pods(self, searches: Searches) -> None:
         """Crashes and evictions in random order, each after the index has changed."""
-        losses: list[tuple[str, Callable[[Pod], None]]] = [
-            ("inferencer", self._crash),
-            ("indexer", self._crash),
-            ("trainer", self._crash),
-            ("trainer", lambda pod: self._cluster.delete(pod, evicted=True)),
-            ("inferencer", self._cluster.delete),
-        ]
-        random.Random(os.environ.get("STORY_SEED", "1")).shuffle(losses)
-        for component, lose in losses:
+        losses = random.Random(os.environ.get("STORY_SEED", "1")).sample(self._plot.losses, len(self._plot.losses))
+        for component, loss in losses:
             await self._await_new_version(searches)
-            (pod, *_) = self._pods(component)
-            lose(pod)
-            self._tell(f"lost {pod.name} after version {searches.versions[-1]}")
+            pod = await self._ready_pod(component)
+            self._lose(pod, loss)
+            self._tell(f"{pod.name} {loss} after version {searches.versions[-1]}")
         await self._await_new_version(searches)
 
     async def _upgrade(self, searches: Searches) -> None:
@@ -99,8 +138,7 @@ class Story:
         # One that was evicted may not have its successor yet.
         await self._cluster.until(lambda: bool(self._pods("trainer")), INSTALL_SECONDS, "a trainer")
         before = {pod.name for component in ("search-api", "trainer") for pod in self._pods(component)}
-        changes = ("searchApi.podAnnotations.release=second", "inferencer.replicas=1")
-        await self._cluster.apply(helm.template(RELEASE, VALUES, *changes))
+        await self._cluster.apply(self._rendered("searchApi.podAnnotations.release=second", "inferencer.replicas=1"))
         await self._cluster.until(
             lambda: (
                 len(self._pods("search-api")) == self._ready("search-api") == 2
@@ -114,10 +152,10 @@ class Story:
 
     async def _finish(self, searches: Searches) -> None:
         await self._cluster.until(lambda: self._job("trainer"), END_SECONDS, "the end of training")
-        await self._cluster.until(lambda: STEPS in searches.versions, END_SECONDS, "the last index to serve")
+        await self._cluster.until(lambda: self._plot.steps in searches.versions, END_SECONDS, "the last index to serve")
         keys = sorted(self._store.list(self._layout.all_series))
         steps = [json.loads(line)["step"] for key in keys for line in self._store.read(key).splitlines()]
-        assert steps == list(range(1, STEPS + 1)), f"steps were lost or repeated: {steps}"
+        assert steps == list(range(1, self._plot.steps + 1)), f"steps were lost or repeated: {steps}"
         self._tell("training finished, the last index serves")
 
     async def _assert_metrics(self) -> None:
@@ -138,9 +176,20 @@ class Story:
         known = len(searches.versions)
         await self._cluster.until(lambda: len(searches.versions) > known, REFRESH_SECONDS, "a newer index")
 
-    def _crash(self, pod: Pod) -> None:
-        self._crashed += 1
-        pod.crash()
+    async def _ready_pod(self, component: str) -> Pod:
+        """A pod that works: the successor of one that was lost may not have begun when the next index serves."""
+        await self._cluster.until(lambda: self._ready(component), INSTALL_SECONDS, f"a ready pod of {component}")
+        return next(pod for pod in self._pods(component) if pod.ready)
+
+    def _lose(self, pod: Pod, loss: Loss) -> None:
+        if loss == "crashed":
+            self._crashed += 1
+            pod.crash()
+        else:
+            self._cluster.delete(pod, evicted=loss == "evicted")
+
+    def _rendered(self, *changes: str) -> str:
+        return helm.template(RELEASE, self._plot.values, *self._plot.settings, *changes)
 
     def _pods(self, component: str) -> list[Pod]:
         return [
@@ -170,14 +219,15 @@ class Story:
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
 
 
-async def tell(folder: Path) -> None:
-    """Play the story in a new folder."""
-    write_encoder(folder / "image" / "encoder")
-    write_beir(folder / "image" / "beir")
-    images = Images({"/opt/story": folder / "image"})
+async def tell(folder: Path, root: Path | None = None) -> None:
+    """Play the story in a new folder, of a built image if it has a root."""
+    if root is None:
+        write_encoder(folder / "image" / "encoder")
+        write_beir(folder / "image" / "beir")
+    plot, images = (BUILT, Images(root=root)) if root else (TINY, Images({"/opt/story": folder / "image"}))
     async with Cluster(folder / "cluster", images) as cluster:
         try:
-            await Story(cluster, folder / "cluster").play()
+            await Story(plot, cluster, folder / "cluster").play()
         except BaseException:
             print(cluster.describe(), flush=True)
             raise
@@ -188,7 +238,7 @@ def main() -> None:
     if sandbox.INSIDE not in os.environ:
         command = sandbox.inside([sys.executable, "-m", "tests.pods.story", *sys.argv[1:]])
         os.execvpe(command[0], command, {**os.environ, sandbox.INSIDE: "1"})
-    asyncio.run(tell(Path(sys.argv[1])))
+    asyncio.run(tell(*map(Path, sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Containers are what their manifests say. Each test is a cluster in a sandbox."""
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,31 @@ async def test_a_container_has_the_user_files_names_and_limits_of_its_manifest(t
         "writable": ["/cache"],
         "answer": 200,
     }
+
+
+@sandboxed
+async def test_a_built_image_is_all_that_its_containers_see(tmp_path: Path) -> None:
+    folder, root = tmp_path / "cluster", tmp_path / "image"
+    shell = "/bin/dash"
+    libraries = re.findall(
+        r"(/\S+) \(", subprocess.run(["ldd", shell], capture_output=True, text=True, check=True).stdout
+    )
+    for program in (shell, *libraries):
+        (root / program[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(program, root / program[1:])
+    (root / "opt").mkdir()
+    (root / "opt" / "built").write_text("in the image\n")
+    script = "read a < /opt/built; read b < /etc/hosts; echo $a; echo $b; echo /* /opt/*; echo x > /opt/written"
+    container = python("") | {"command": [shell, "-c", script]}
+    async with Cluster(folder, Images(root=root)) as cluster:
+        await cluster.apply(text(job("look", container, backoffLimit=0)))
+        await cluster.until(lambda: cluster.job("look").failed, 60, "the look")
+    (log,) = (folder / "logs").glob("look-*.log")
+    seen = log.read_text().splitlines()
+    assert seen[:2] == ["in the image", "127.0.0.1 localhost"]
+    assert seen[2] == "/bin /dev /etc /lib /lib64 /opt /proc /sys /tmp /opt/built"
+    assert "Read-only file system" in seen[3]
+    assert not (root / "etc").exists()
 
 
 @sandboxed

@@ -10,7 +10,7 @@ from tests.pods.images import ROOT
 from tests.pods.sandbox import unavailable
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(unavailable() is not None, reason=f"no sandbox for pods: {unavailable()}")
 def test_searches_never_fail_while_pods_are_lost_and_the_release_is_upgraded(tmp_path: Path) -> None:
     finished = subprocess.run(

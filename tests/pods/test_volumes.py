@@ -5,7 +5,7 @@ import pytest
 
 from tests.pods.manifests import ManifestError, Objects
 from tests.pods.test_environment import FIELDS
-from tests.pods.volumes import Volume, materialise, mounts_of
+from tests.pods.volumes import Disk, Volume, materialise, mounts_of
 
 OBJECTS = Objects(
     [
@@ -15,8 +15,12 @@ OBJECTS = Objects(
 )
 
 
+def disk(folder: Path) -> Disk:
+    return Disk(folder / "claims", folder / "node")
+
+
 def volumes(folder: Path, *declared: dict[str, Any]) -> dict[str, Volume]:
-    return materialise({"volumes": list(declared)}, FIELDS, OBJECTS, folder / "pod", folder / "claims")
+    return materialise({"volumes": list(declared)}, FIELDS, OBJECTS, folder / "pod", disk(folder))
 
 
 def test_a_config_map_is_files_that_nobody_can_write(tmp_path: Path) -> None:
@@ -37,7 +41,7 @@ def test_a_claim_outlives_its_pods_and_an_empty_dir_does_not(tmp_path: Path) -> 
     )
     first, second = (volumes(tmp_path / name, *declared) for name in ("first", "second"))
     assert first["cache"].folder != second["cache"].folder
-    again = materialise({"volumes": declared}, FIELDS, OBJECTS, tmp_path / "third", tmp_path / "first" / "claims")
+    again = materialise({"volumes": declared}, FIELDS, OBJECTS, tmp_path / "third", disk(tmp_path / "first"))
     assert again["store"].folder == first["store"].folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.pods.environment import PodFields, data_of, expand, resource
-from tests.pods.manifests import ManifestError, Objects
+from tests.pods.manifests import ManifestError, Object, Objects
 
 READ_ONLY = frozenset({"configMap", "secret", "projected", "downwardAPI"})
 
@@ -22,6 +22,18 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """What outlives pods."""
+
+    claims: Path
+    """One folder a PersistentVolumeClaim that names no volume."""
+    node: Path
+    """Stands for the root of the node's file system."""
+    host_paths: bool = False
+    """Pods may mount folders of the node by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """A folder or file of this machine at a path of a container."""
 
@@ -31,7 +43,7 @@ class Mount:
 
 
 def materialise(
-    spec: Mapping[str, Any], fields: PodFields, objects: Objects, folder: Path, claims: Path
+    spec: Mapping[str, Any], fields: PodFields, objects: Objects, folder: Path, disk: Disk
 ) -> dict[str, Volume]:
     """Make the volumes of a pod.
 
@@ -40,7 +52,7 @@ def materialise(
         fields: of the pod, for the downward API.
         objects: ConfigMaps, Secrets and claims of the namespace.
         folder: of the pod; gone with it.
-        claims: what outlives pods, one folder a PersistentVolumeClaim.
+        disk: what outlives pods.
 
     Returns:
         Each volume by its name.
@@ -49,7 +61,7 @@ def materialise(
         ManifestError: a volume of a kind that restricted Pod Security forbids, or of something that does not exist.
     """
     return {
-        volume["name"]: _make(volume, spec, fields, objects, folder / volume["name"], claims)
+        volume["name"]: _make(volume, spec, fields, objects, folder / volume["name"], disk)
         for volume in spec.get("volumes") or ()
     }
 
@@ -80,15 +92,16 @@ def _make(
     fields: PodFields,
     objects: Objects,
     folder: Path,
-    claims: Path,
+    disk: Disk,
 ) -> Volume:
     (kind, source), *_ = ((key, value) for key, value in volume.items() if key != "name")
     source = source or {}
     if kind == "persistentVolumeClaim":
-        objects.get("PersistentVolumeClaim", source["claimName"])
-        claim = claims / source["claimName"]
+        claim = _claimed(objects.get("PersistentVolumeClaim", source["claimName"]), objects, disk)
         claim.mkdir(parents=True, exist_ok=True)
         return Volume(claim)
+    if kind == "hostPath" and disk.host_paths:
+        return Volume(_on_node(source, disk))
     folder.mkdir(parents=True)
     if kind in ("emptyDir", "ephemeral"):
         return Volume(folder)
@@ -99,6 +112,28 @@ def _make(
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
     return Volume(folder, read_only=True)
+
+
+def _claimed(claim: Object, objects: Objects, disk: Disk) -> Path:
+    """Folder of a claim: that of the volume that it names, else one of its own."""
+    name = claim.get("spec", {}).get("volumeName")
+    if not name:
+        return disk.claims / claim["metadata"]["name"]
+    return _on_node(objects.get("PersistentVolume", name)["spec"]["hostPath"], disk)
+
+
+def _on_node(source: Mapping[str, Any], disk: Disk) -> Path:
+    """Folder of the node that a hostPath names.
+
+    Raises:
+        ManifestError: it is not there, and is not to be made.
+    """
+    folder = disk.node / source["path"].lstrip("/")
+    if source.get("type") == "DirectoryOrCreate":
+        folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        raise ManifestError(f"hostPath {source['path']} is no folder of the node")
+    return folder
 
 
 def _files(part: Mapping[str, Any], spec: Mapping[str, Any], fields: PodFields, objects: Objects) -> dict[str, str]:
