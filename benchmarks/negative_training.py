@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -20,21 +21,28 @@ from ance.evaluation.ranking import Ranking
 from ance.evaluation.systems import rank_bm25_splits, rank_dense_splits, stream_corpus
 from ance.model.bi_encoder import BiEncoder
 from ance.model.encoding import TextEncoder
+from ance.negatives.config import NegativesConfig
+from ance.negatives.live import LiveNegatives
 from ance.negatives.mined import MinedNegatives, mine, ranking_depth
-from ance.negatives.mixing import Pool
+from ance.negatives.mixing import Drawn, Pool
+from ance.negatives.sampling import Rows
 from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
 from ance.retrieval.topk import StreamingTopK
 from ance.runtime.contracts import RunConfig
 from ance.training.batches import TrainingBatches
 from ance.training.bm25_mining import mine_bm25
 from ance.training.config import StageConfig
+from ance.training.fixed_passages import FixedPassages
 from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
+from ance.training.query_tower import train_queries_only
 from ance.training.schedule import learning_rate
 from ance.training.step import TrainingStep, TrainingTexts
 
 MEASURES = ("RR@10", "nDCG@10", "R@100")
 DEPTH = 100
+QueryVectors = Callable[[Rows], NDArray[np.float32]]
+"""Vectors float32 [B, D] of training queries, with the weights of the moment."""
 
 
 class Trained(NamedTuple):
@@ -54,14 +62,18 @@ class Branches:
     Args:
         config: of the warm-up; a variant has its own second stage and mining.
         folder: where weights are kept, so that a variant that comes later starts from the same ones.
+        device: where models are trained and encode.
     """
 
-    def __init__(self, config: RunConfig, dataset: Dataset, folder: Path, refresh: int, lag: int) -> None:
+    def __init__(
+        self, config: RunConfig, dataset: Dataset, folder: Path, refresh: int, lag: int, device: str = "cpu"
+    ) -> None:
         self.config = config
         self.dataset = dataset
         self._folder = folder
         self._refresh = refresh
         self._lag = lag
+        self._device = device
         self._qrels = dataset.qrels("train")
         self._random = RandomNegatives(len(dataset.passages), self._qrels)
         self._bm25: ListedNegatives | None = None
@@ -70,7 +82,7 @@ class Branches:
         """The model before any training, ready for it."""
         torch.manual_seed(seed)
         model = BiEncoder.start(self.config.model)
-        return Trained(prepare_for_training(model, self.config.training.dropout, "cpu"), 0.0)
+        return Trained(prepare_for_training(model, self.config.training.dropout, self._device), 0.0)
 
     def warmed_up(self, seed: int) -> Trained:
         """The model after the warm-up."""
@@ -85,6 +97,8 @@ class Branches:
         path = self._folder / f"{name}-{seed}.safetensors"
         if path.exists():
             model = self.start(seed).model
+            if stage.negatives == "adore":
+                train_queries_only(model)
             model.load_state_dict(load_file(path))
             with safe_open(path, framework="pt") as file:
                 return Trained(model, float(file.metadata()["seconds"]))
@@ -93,7 +107,7 @@ class Branches:
         self._train(model, config, stage, first, seed)
         seconds = round(time.perf_counter() - began, 1)
         part = path.with_suffix(".part")
-        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
         save_file(weights, part, metadata={"seconds": str(seconds)})
         part.replace(path)
         return Trained(model, seconds)
@@ -118,9 +132,15 @@ class Branches:
         training = config.training.model_copy(update={"seed": seed})
         torch.manual_seed(seed + first)
         batches = TrainingBatches(self._qrels, training)
-        optimiser = build_optimiser(model, training, stage.learning_rate)
-        step = TrainingStep(model, optimiser, TrainingTexts.of(self.dataset, self.config.model), training)
-        supply = _Supply(self, model, config, stage, first)
+        fixed = None
+        if stage.negatives == "adore":
+            train_queries_only(model)
+            fixed = FixedPassages([self._passage_vectors(model)])
+        optimiser = build_optimiser(model, training.in_stage(stage), stage.learning_rate)
+        texts = TrainingTexts.of(self.dataset, self.config.model)
+        step = TrainingStep(model, optimiser, texts, training, fixed_passages=fixed)
+        live = None if fixed is None else self._live(fixed, step.query_vectors, config.negatives)
+        supply = _Supply(self, model, config, stage, first, live)
         for number in range(first, first + stage.steps):
             rate = learning_rate(stage, number - first)
             batch = batches.batch(number, supply.at(number))
@@ -160,10 +180,30 @@ class Branches:
         if negatives.lookahead:
             neighbours = np.where(positives[:, None] >= 0, near.result()[0], -1)
             pools.append(Pool(neighbours, negatives.lookahead))
-        has_answer = None
-        if negatives.exclude_answers:
-            has_answer = AnswerMatcher(self.dataset.passages, self.dataset.answers("train"))
+        has_answer = self._has_answer(negatives)
         return mine(*ranking.result(), self._qrels, negatives, step, pools=pools, has_answer=has_answer)
+
+    def _has_answer(self, negatives: NegativesConfig) -> AnswerMatcher | None:
+        if not negatives.exclude_answers:
+            return None
+        return AnswerMatcher(self.dataset.passages, self.dataset.answers("train"))
+
+    def _passage_vectors(self, model: BiEncoder) -> NDArray[np.float32]:
+        """Vectors of all passages, one each, float32 [passages, D]."""
+        passages = self.dataset.passages.tokens
+        return self._encoder(model).encode_rows(passages, 0, len(passages), self.config.model.max_passage_tokens)
+
+    def _live(self, passages: FixedPassages, query_vectors: QueryVectors, negatives: NegativesConfig) -> LiveNegatives:
+        """Negatives by exact search among passages that stay, with the query vectors of each step."""
+        rows = np.arange(len(passages))
+        vectors = passages.vectors(rows)
+
+        def retrieve(queries: Rows, depth: int) -> Drawn:
+            top = StreamingTopK(query_vectors(queries), depth)
+            top.add(vectors, rows)
+            return top.result()
+
+        return LiveNegatives(retrieve, self._qrels, negatives, self._random, has_answer=self._has_answer(negatives))
 
     def listed(self, mined: MinedNegatives) -> ListedNegatives:
         """Mined negatives as a source."""
@@ -176,25 +216,35 @@ class Branches:
         return step if step == first else step + self._lag
 
     def _encoder(self, model: BiEncoder) -> TextEncoder:
-        return TextEncoder(model.eval(), self.dataset.special, dtype=self.config.encoding.dtype)
+        return TextEncoder(model.eval(), self.dataset.special, device=self._device, dtype=self.config.encoding.dtype)
 
 
 class _Supply:
     """The negatives of each step of a stage."""
 
-    def __init__(self, branches: Branches, model: BiEncoder, config: RunConfig, stage: StageConfig, first: int) -> None:
+    def __init__(
+        self,
+        branches: Branches,
+        model: BiEncoder,
+        config: RunConfig,
+        stage: StageConfig,
+        first: int,
+        live: NegativeSource | None,
+    ) -> None:
         self._branches = branches
         self._model = model
         self._config = config
         self._first = first
         self._mines = stage.negatives == "ance"
-        self._source = None if self._mines else branches.source(stage.negatives)
+        self._once = config.training.refresh == "static"
+        self._source = None if self._mines else live or branches.source(stage.negatives)
         self._arriving: dict[int, NegativeSource] = {}
         self._mined: MinedNegatives | None = None
 
     def at(self, step: int) -> NegativeSource:
         """Negatives for a step; steps are asked for in order."""
-        if self._mines and (due := self._branches.due(step, self._first)) is not None:
+        due = self._branches.due(step, self._first) if self._mines else None
+        if due is not None and not (self._once and self._mined):
             self._mined = self._branches.mine(self._model, self._config, step, self._mined)
             self._arriving[due] = self._branches.listed(self._mined)
         self._source = self._arriving.pop(step, self._source)

@@ -13,17 +13,18 @@ class Variant(NamedTuple):
     """A named set of settings."""
 
     group: str
-    """Variants of a group differ in their negatives only."""
+    """Variants of a group can be held against each other; those of the first two differ in their negatives only."""
     settings: Mapping[str, Any]
     """Dotted key -> value."""
 
 
-def _variant(group: str, negatives: str, loss: str, **others: Any) -> Variant:
+def _variant(group: str, negatives: str, loss: str, *, training: Mapping[str, Any] = {}, **others: Any) -> Variant:
     mining = {f"negatives.{key}": value for key, value in others.items()}
-    return Variant(group, MappingProxyType({NEGATIVES: negatives, LOSS: loss, **mining}))
+    of_training = {f"training.{key}": value for key, value in training.items()}
+    return Variant(group, MappingProxyType({NEGATIVES: negatives, LOSS: loss, **mining, **of_training}))
 
 
-PAIRWISE, IN_BATCH, BEYOND = "pairwise", "in-batch", "beyond"
+PAIRWISE, IN_BATCH, BEYOND, MINING = "pairwise", "in-batch", "beyond", "mining"
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
@@ -43,9 +44,24 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "simans": _variant(BEYOND, "ance", "in_batch", sampling="simans", simans_a=100.0),
         "momentum": _variant(BEYOND, "ance", "in_batch", momentum=0.3),
         "lookahead": _variant(BEYOND, "ance", "in_batch", lookahead=0.3),
+        # What becomes of ANCE if it is mined otherwise: nearer, deeper, once, without answers (OpenQA), at every step.
+        "ance-top": _variant(MINING, "ance", "pairwise", candidates=20, sample=20),
+        "ance-deep": _variant(MINING, "ance", "pairwise", candidates=1000, sample=100),
+        "static": _variant(MINING, "ance", "pairwise", training={"refresh": "static"}),
+        "static+in-batch": _variant(MINING, "ance", "in_batch", training={"refresh": "static"}),
+        "no-answers": _variant(MINING, "ance", "pairwise", exclude_answers=True),
+        "adore": _variant(
+            MINING,
+            "adore",
+            "lambda_rank",
+            training={"negatives_per_query": 200},
+            candidates=200,
+            sample=200,
+            sampling="top",
+        ),
     }
 )
 """By name, in the order in which results are shown."""
 
-OF_A_RUN = ("training.ance.", "negatives.")
+OF_A_RUN = ("training.ance.", "negatives.", "training.refresh", "training.negatives_per_query")
 """Settings that a variant may change: the warm-up does not depend on them."""

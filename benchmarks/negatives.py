@@ -11,7 +11,6 @@ python -m benchmarks.negatives --recipe tldr --folder build/negatives/tldr --var
 import hashlib
 import json
 import shlex
-import subprocess
 import sys
 import tempfile
 from argparse import Namespace
@@ -29,12 +28,12 @@ from ance.data.open_source import open_source
 from ance.data.prepare import prepare
 from ance.data.tokenizer import Tokenizer
 from ance.runtime.contracts import RunConfig
-from benchmarks.harness import Result, machine, use_threads
+from benchmarks.harness import Result, commit, machine, use_threads
 from benchmarks.negative_record import Record
 from benchmarks.negative_summary import MEASURE, OURS, PEERS, summarise, summary
 from benchmarks.negative_training import Branches
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS, Variant
-from benchmarks.options import parser, with_threads
+from benchmarks.options import parser, with_device, with_threads
 from benchmarks.runs import with_changes
 
 
@@ -48,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         dataset = prepared(options.dataset or recipe.spec(), config, folder / "dataset")
         about = _about(options, options.dataset or recipe.dataset, config, dataset)
         record = Record(folder / "record.json", about)
-        branches = Branches(config, dataset, folder, options.refresh, options.lag)
+        for name in options.variants:
+            if configured(values, VARIANTS[name].settings).negatives.exclude_answers:
+                dataset.answers("train")  # says so where there are none, before anything is trained
+        branches = Branches(config, dataset, folder, options.refresh, options.lag, options.device)
         measure_bm25(branches, record, options.splits)
         for seed in range(config.training.seed, config.training.seed + options.seeds):
             for name in ("start", "warmup", *options.variants):
@@ -83,7 +85,13 @@ def measure_variant(
     else:
         trained = branches.start(seed) if name == "start" else branches.warmed_up(seed)
     scores = branches.score(trained.model, missing)
-    facts = {"steps": steps, "seconds": trained.seconds, "machine": machine(), "commit": commit(), "command": command()}
+    facts = {
+        "steps": steps,
+        "seconds": trained.seconds,
+        "machine": machine(options.device),
+        "commit": commit(),
+        "command": command(),
+    }
     record.add(shown, variant.group, {**variant.settings, **changes}, seed, scores, facts)
     shown_scores = ", ".join(f"{split} {of[MEASURE]:.4f}" for split, of in scores.items())
     print(f"  seed {seed}: {shown}: {shown_scores} ({trained.seconds:.0f} s)", file=sys.stderr, flush=True)
@@ -101,22 +109,13 @@ def prepared(spec: str, config: RunConfig, folder: Path) -> Dataset:
     return Dataset.open(folder)
 
 
-def commit() -> str:
-    """The commit of the source tree, with `+` where files differ from it; `unknown` outside a checkout."""
-    root = Path(__file__).parents[1]
-    git = ["git", "-C", str(root)]
-    found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True, check=False).returncode
-    return found.stdout.strip() + ("+" if changed else "") if found.returncode == 0 else "unknown"
-
-
 def command() -> str:
     """What was typed to get here."""
     return shlex.join(["python", "-m", "benchmarks.negatives", *sys.argv[1:]])
 
 
 def _options(arguments: Sequence[str] | None) -> Namespace:
-    command_line = with_threads(parser("negatives", __doc__), threads=2)
+    command_line = with_device(with_threads(parser("negatives", __doc__), threads=2))
     command_line.add_argument("--recipe", default="python-env", help="data set and settings: one of recipes/")
     command_line.add_argument("--dataset", help="as for `ance prepare`, instead of the recipe's")
     command_line.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*PEERS, OURS], metavar="NAME")

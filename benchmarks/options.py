@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
+
 from ance.cli.demo import DATASET
 
 DEMO = Path(__file__).parents[1] / "ance" / "cli" / "demo.yaml"
@@ -27,6 +29,22 @@ def with_config(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """For a benchmark that prepares a data set and configures a run."""
     with_dataset(options).add_argument("--config", type=Path, default=DEMO, help="run configuration")
     return options
+
+
+def with_device(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """For a benchmark that computes on the CPU or on a GPU."""
+    options.add_argument(
+        "--device", type=_device, default="cpu", help="where models run: cpu, cuda, cuda:1 (default: cpu)"
+    )
+    return options
+
+
+def _device(name: str) -> str:
+    if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
+        raise argparse.ArgumentTypeError(
+            f"there is no device {name} that torch can use: give cpu, or cuda where one is"
+        )
+    return name
 
 
 def with_threads(options: argparse.ArgumentParser, threads: int) -> argparse.ArgumentParser:

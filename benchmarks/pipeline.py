@@ -20,12 +20,13 @@ from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import ArtifactRef, Kind, Part, RunConfig
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.layout import RunLayout
-from ance.runtime.local_redis import server_command
+from ance.runtime.redis.local_server import server_command
 from ance.runtime.shards import rows_of, shards_of
 from ance.runtime.store import Store
 from benchmarks.runs import created_run
 
-START_SECONDS = 120.0
+REFRESH_SECONDS = 1800.0
+"""A refresh that takes longer has failed; one whose processes have died is noticed at once."""
 SETTLE_SECONDS = 15.0
 
 
@@ -76,11 +77,11 @@ class Pipeline:
         )
         self.feed.announce(ref)
         key = self.layout.refresh_record(self.step)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + REFRESH_SECONDS
         while not self.store.exists(key):
             self.supervisor.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no version of step {self.step} after {START_SECONDS:.0f} s")
+                raise TimeoutError(f"no version of step {self.step} after {REFRESH_SECONDS:.0f} s")
             time.sleep(0.05)
         record: dict[str, Any] = json.loads(self.store.read(key))
         return record

@@ -16,9 +16,9 @@ from typing import Any
 from redis import Redis
 
 from ance.runtime.contracts import EncodeTask, Part
-from ance.runtime.local_redis import LocalRedis
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
+from ance.runtime.redis.local_server import LocalRedis
 from benchmarks.harness import Result, machine, paired
 from benchmarks.options import parser
 

@@ -27,7 +27,7 @@ from ance.retrieval.index import PassageIndex
 from ance.runtime.artifacts import fetch, publish
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
 from ance.runtime.layout import RunLayout
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shards import rows_of
 from ance.runtime.store import Store
 from benchmarks.options import DEMO

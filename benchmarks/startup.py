@@ -18,7 +18,7 @@ from statistics import median
 
 from ance.cli.stack import LOCAL, free_port
 from ance.runtime.artifacts import fetch
-from ance.runtime.local_redis import LocalRedis
+from ance.runtime.redis.local_server import LocalRedis
 from benchmarks.harness import Result, machine
 from benchmarks.options import parser, with_dataset
 from benchmarks.runs import offline

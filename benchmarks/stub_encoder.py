@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 
 from ance.runtime.queue import TaskQueue
-from ance.runtime.redis_client import connect
+from ance.runtime.redis.client import connect
 from ance.runtime.shutdown import Shutdown
 from ance.runtime.store import Store
 

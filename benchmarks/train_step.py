@@ -2,7 +2,8 @@
 
 Same model, texts, batches, loss, precision and threads; in-batch loss with one hard negative a query. The three take
 turns, step by step, in one process. Ours reads token ids that `ance prepare` has stored, the others tokenise. Batches
-in which ours would mask a known positive are left out: the others learn from it as a negative.
+in which ours would mask a known positive are left out: the others learn from it as a negative. The bound is the time of
+the step's matrix products alone, at the rate of the fastest (benchmarks/roofline.py).
 
 python -m benchmarks.train_step [--dataset beir:FOLDER] [--dtype bfloat16] [--threads 2] [--pairs 30] [--json]
 """
@@ -18,12 +19,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 
 from ance.data.dataset import Dataset
 from ance.data.open_source import open_source
 from ance.data.prepare import prepare
 from ance.data.qrels import Qrels
 from ance.data.tokenizer import Tokenizer
+from ance.model.batching import text_lengths
 from ance.model.bi_encoder import BiEncoder
 from ance.negatives.sources import RandomNegatives
 from ance.runtime.contracts import RunConfig
@@ -34,6 +37,7 @@ from ance.training.preparation import prepare_for_training
 from ance.training.step import TrainingStep, TrainingTexts
 from benchmarks.harness import Pairs, Result, machine, use_threads
 from benchmarks.options import parser, with_config, with_threads
+from benchmarks.roofline import operations_of, products_of
 from benchmarks.runs import load_config, offline
 from benchmarks.train_step_peers import LEARNING_RATE, Between, PlainLoop, Texts, train_with_sentence_transformers
 
@@ -63,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> Result:
     if not options.json:
         plain = result.details["plain_loop"]
         print(f"  a plain torch loop: {plain['ms_per_step']:.1f} ms/step: x {plain['ratio']:.2f}")
+        bound = result.details["products_ms_per_step"]
+        print(f"  its matrix products alone: {bound:.1f} ms/step, {bound / result.ours:.0%} of ours")
     return result
 
 
@@ -78,7 +84,8 @@ def compare(config: RunConfig, source: str, folder: Path, n: int) -> Result:
     stream, negatives = TrainingBatches(qrels, training), RandomNegatives(len(dataset.passages), qrels)
     batches = ((step, stream.batch(step, negatives)[0]) for step in count())
     drawn = islice(((step, batch) for step, batch in batches if not masks(batch, qrels, training)), WARM_UP + n)
-    steps, texts = zip(*((step, texts_of(dataset, batch)) for step, batch in drawn), strict=True)
+    steps, of_steps = zip(*drawn, strict=True)
+    texts = [texts_of(dataset, batch) for batch in of_steps]
     ours = our_step(dataset, config, folder / "model")
     plain = PlainLoop(folder / "model", config.model, training)
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
@@ -126,6 +133,7 @@ def compare(config: RunConfig, source: str, folder: Path, n: int) -> Result:
                 "ratio": against_plain.speedup,
                 "spread": against_plain.spread,
             },
+            "products_ms_per_step": 1000 * products_seconds(config, dataset, of_steps[WARM_UP:]),
             "largest_difference_of_a_loss": apart,
         },
     )
@@ -139,6 +147,21 @@ def texts_of(dataset: Dataset, batch: TrainingBatch) -> Texts:
         "positive": [passages.full_text(row) for row in batch.positive_rows.tolist()],
         "negative": [passages.full_text(row) for row in batch.negative_rows[:, 0].tolist()],
     }
+
+
+def products_seconds(config: RunConfig, dataset: Dataset, batches: Sequence[TrainingBatch]) -> float:
+    """Mean time of the matrix products of a step: once on the way forth, twice back, for two gradients."""
+    model, texts = BiEncoder.start(config.model), TrainingTexts.of(dataset, config.model)
+    operations = 0.0
+    for batch in batches:
+        passages = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
+        for tokens, rows, longest in (
+            (texts.queries, batch.query_rows, texts.max_query_tokens),
+            (texts.passages, passages, texts.max_passage_tokens),
+        ):
+            operations += 3 * operations_of(model, text_lengths(tokens, rows, texts.special, longest))
+    rate = max(product.rate() for product in products_of(model, getattr(torch, config.training.dtype)))
+    return operations / len(batches) / rate
 
 
 def masks(batch: TrainingBatch, qrels: Qrels, training: TrainingConfig) -> bool:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import AdamW
-from transformers import AutoModel, AutoTokenizer, TrainerCallback
+from transformers import AutoModel, AutoTokenizer, PrinterCallback, TrainerCallback
 
 from ance.model.config import ModelConfig
 from ance.training.config import TrainingConfig
@@ -105,7 +105,7 @@ def train_with_sentence_transformers(
     losses: list[float] = []
     objective = MultipleNegativesRankingLoss(model, scale=training.score_scale, similarity_fct=dot_score)
     objective.register_forward_hook(lambda module, inputs, loss: losses.append(loss.item()))
-    SentenceTransformerTrainer(
+    trainer = SentenceTransformerTrainer(
         model,
         SentenceTransformerTrainingArguments(
             str(scratch),
@@ -130,7 +130,9 @@ def train_with_sentence_transformers(
         ),
         loss=objective,
         callbacks=[between],
-    ).train()
+    )
+    trainer.remove_callback(PrinterCallback)  # standard output is for our result
+    trainer.train()
     return losses
 
 

@@ -1,6 +1,7 @@
 """What the benchmark of negatives measured on one data set, as its record and results/*.yaml hold it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import inf
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -73,6 +74,20 @@ class Results(Values):
         """All that something was scored on, in the order in which it was."""
         scored = (split for variant in self.variants.values() for one in variant.seeds.values() for split in one.scores)
         return list(dict.fromkeys([*self.bm25, *scored]))
+
+
+def chosen(dev: Mapping[str, float | None]) -> dict[str, str]:
+    """Kind of negatives -> the variant of it that claims are made with: the best on dev.
+
+    Args:
+        dev: name of a variant -> its measure on dev, None where it was not taken. Variants of a kind are named
+            `kind` and `kind@settings`; where none was taken on dev, the first counts.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name in dev:
+        kinds.setdefault(name.partition("@")[0], []).append(name)
+    measured = {name: -inf if value is None else value for name, value in dev.items()}
+    return {kind: max(names, key=measured.__getitem__) for kind, names in kinds.items()}
 
 
 class Spread(NamedTuple):

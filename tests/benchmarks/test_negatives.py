@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from ance.cli.recipes import read_recipe
 from ance.errors import AnceError
@@ -14,23 +16,28 @@ from benchmarks import negative_training
 from benchmarks.negative_summary import summarise
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS
 from benchmarks.negatives import configured, main
-from tests.system.tiny import config, write_beir, write_encoder
+from tests.system.tiny import TRAIN, config, write_beir, write_encoder
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two steps of warm-up and four after it."""
+    """Two steps of warm-up and four after it; training queries have an answer, which is their first word."""
     folder = tmp_path_factory.mktemp("tiny")
     run = config(write_encoder(folder / "encoder"))
     run["training"] |= {
         "warmup": run["training"]["warmup"] | {"steps": 2},
         "ance": run["training"]["ance"] | {"steps": 4},
     }
+    del run["training"]["max_async_gap"]  # goes neither with static negatives nor with ADORE
+    beir = write_beir(folder / "beir")
+    queries = [json.loads(line) for line in (beir / "queries.jsonl").read_text().splitlines()[:TRAIN]]
+    answers = ({"_id": query["_id"], "answers": query["text"].split()[:1]} for query in queries)
+    (beir / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
     values = {
         "title": "tiny",
         "source": "this test",
         "command": "python -m benchmarks.negatives",
-        "dataset": f"beir:{write_beir(folder / 'beir')}",
+        "dataset": f"beir:{beir}",
         "expected": {"test": {"bm25": {"RR@10": None}}},
         "tolerance": 0.1,
         "run": {key: value for key, value in run.items() if key not in ("run", "dataset")},
@@ -95,6 +102,49 @@ def test_all_variants_train_from_one_warm_up_and_nothing_is_measured_twice(
     assert swept["variants"][name]["seeds"]["42"]["scores"] != swept["variants"]["ance"]["seeds"]["42"]["scores"]
 
 
+def test_static_negatives_are_mined_once(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mined: list[int] = []
+    mine = negative_training.Branches.mine
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        mined.append(arguments[2])
+        return mine(self, *arguments)
+
+    monkeypatch.setattr(negative_training.Branches, "mine", counted)
+    measure(recipe, tmp_path, "--seeds", "1", "--variants", "ance")
+    assert mined == [2, 4]
+    mined.clear()
+    measure(recipe, tmp_path, "--seeds", "1", "--variants", "static")
+    assert mined == [2]
+
+
+def test_adore_trains_the_queries_alone(recipe: Path, tmp_path: Path) -> None:
+    measured = measure(recipe, tmp_path, "--seeds", "1", "--variants", "adore")
+    warmup, adore = (load_file(tmp_path / f"{name}-42.safetensors") for name in ("warmup", "adore"))
+    assert all(torch.equal(weights, adore[name]) for name, weights in warmup.items())
+    towers = [name for name in adore if name.startswith("query_tower.")]
+    assert len(adore) == len(warmup) + len(towers)
+    assert any(not torch.equal(adore[name], warmup[name.removeprefix("query_tower.")]) for name in towers)
+    again = measure(recipe, tmp_path, "--seeds", "1", "--variants", "adore", "--splits", "test")
+    assert again["variants"]["adore"]["seeds"]["42"]["scores"].keys() == {"dev", "test"}, (
+        "from the weights in the folder"
+    )
+    assert measured["variants"]["adore"]["settings"]["training.negatives_per_query"] == 200
+
+
+def test_answers_that_a_variant_needs_are_asked_for_before_any_training(recipe: Path, tmp_path: Path) -> None:
+    options = ("--dataset", f"beir:{write_beir(tmp_path / 'unanswered')}", "--seeds", "1", "--variants")
+    with pytest.raises(AnceError, match="split 'train': its queries have no answers"):
+        measure(recipe, tmp_path / "kept", *options, "random", "no-answers")
+    assert not list((tmp_path / "kept").glob("*.safetensors"))
+
+
+def test_a_device_that_is_not_there_is_refused(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--recipe", str(recipe), "--device", "gpu"])
+    assert "there is no device gpu that torch can use" in capsys.readouterr().err
+
+
 def test_a_folder_of_other_measurements_is_refused(recipe: Path, tmp_path: Path) -> None:
     measure(recipe, tmp_path, "--seeds", "0")
     with pytest.raises(AnceError, match=r"record.json: was measured with lag 1, not 3; choose another --folder"):
@@ -128,4 +178,5 @@ def test_the_claim_is_3_percent_above_the_best_other_negatives() -> None:
     assert result.holds and result.ratio == pytest.approx(0.325 / 0.305)
     assert result.spread == (pytest.approx(0.33 / 0.31), pytest.approx(0.32 / 0.3))
     assert not summarise(values(**{**better, "random": 0.318}), "dev").holds
+    assert not summarise(values(**{**better, "random@training.ance.learning_rate=1e-5": 0.318}), "dev").holds
     assert not summarise(values(ance=0.9, bm25=0.1), "dev").holds, "without all of them there is no claim"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tools.results import main
+from tools.results_data import chosen
 
 
 def variant(group: str, loss: str, values: list[float]) -> dict[str, Any]:
@@ -64,6 +65,25 @@ def test_a_gap_within_the_spread_of_the_seeds_is_called_one(page: str) -> None:
     assert "- `ance` against `bm25`, the best of random, bm25: +5.6 % RR@10; a gap within the seeds' spread." in page
     assert "- `ance+in-batch` against `in-batch`, the best of" in page
     assert "+10.0 % RR@10." in page, "no seed of the one is as bad as a seed of the other"
+
+
+def test_a_claim_is_made_with_the_settings_that_are_best_on_dev(tmp_path: Path) -> None:
+    values = record()
+    tuned = "ance@training.ance.learning_rate=1e-3"
+    for name, on_dev in (("ance", 0.2), (tuned, 0.3), ("bm25", 0.2)):
+        for trained in values["variants"][name]["seeds"].values():
+            trained["scores"]["dev"] = {"RR@10": on_dev}
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    options = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "page.md")]
+    main([*options, "--add", f"medquad={tmp_path / 'record.json'}"])
+    assert (
+        f"- `{tuned}` against `bm25`, the best of random, bm25: +150.0 % RR@10." in (tmp_path / "page.md").read_text()
+    )
+
+
+def test_of_a_kind_that_was_not_tuned_the_first_is_chosen() -> None:
+    assert chosen({"a": None, "a@x=1": None, "b": 0.2, "b@x=1": 0.1}) == {"a": "a", "b": "b"}
+    assert chosen({"a": None, "a@x=1": 0.1, "b": 0.1, "b@x=1": 0.2}) == {"a": "a@x=1", "b": "b@x=1"}
 
 
 def test_both_versions_of_medquad_are_on_the_page_measured_or_not(page: str) -> None:
