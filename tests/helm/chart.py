@@ -14,7 +14,7 @@ import yaml
 from tools.helm_binary import find
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "ance"
-RUN = CHART / "ci" / "render-values.yaml"
+RUN = Path(__file__).with_name("run-values.yaml")
 CPU = CHART / "values-cpu.yaml"
 OVERLAYS = {
     "cpu": (CPU,),

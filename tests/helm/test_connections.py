@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ance.runtime.redis_settings import RedisSettings
+from ance.runtime.redis.settings import RedisSettings
 from ance.runtime.settings import load
 from services.indexer.settings import IndexerSettings
 from services.inferencer.settings import InferencerSettings

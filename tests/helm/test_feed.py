@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ance.runtime.feed import CheckpointServer, CheckpointWatcher
-from ance.runtime.feed_settings import FeedSettings, WatcherSettings
+from ance.runtime.feed.settings import FeedSettings, WatcherSettings
 from ance.runtime.settings import load
 from tests.helm.chart import COMPONENTS, RUN, Object, containers, environment, main_container, of_kind, pods
 from tests.helm.chart import render as render_chart
-from tests.runtime.feeds import nothing_published
+from tests.runtime.feed.feeds import nothing_published
 from tests.runtime.tls import Authority
 
 WATCHERS = ("inferencer", "indexer")

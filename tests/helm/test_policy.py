@@ -1,5 +1,5 @@
-"""Checkov on the rendered chart. It clashes with the `kubernetes` package, so it lives in an environment of its own:
-$CHECKOV names its binary, or it is on PATH."""
+"""Checkov on the rendered chart. It clashes with the `kubernetes` package, so `make test-chart` gives it an environment
+of its own; $CHECKOV names its binary, or it is on PATH."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPEN = {("CKV2_K8S_6", "/default.yaml"), ("CKV2_K8S_6", "/cpu.yaml")}
 CHECKOV = shutil.which(os.environ.get("CHECKOV", "checkov"))
 
 
-@pytest.mark.skipif(CHECKOV is None, reason="checkov is not installed: put it on PATH or name it in $CHECKOV")
+@pytest.mark.skipif(CHECKOV is None, reason="no checkov: make test-chart installs it, or name yours in $CHECKOV")
 @pytest.mark.timeout(300)
 def test_checkov_finds_nothing_outside_the_allow_list(tmp_path: Path) -> None:
     networks = {"networkPolicy": {"enabled": True}}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ance.runtime.queue_keys import QueueKeys
+from ance.runtime.queue.keys import QueueKeys
 from tests.helm.chart import RUN, Object, environment, main_container, of_kind, pods, render
 
 METRICS = [

@@ -41,6 +41,8 @@ ports:
   value: {{ .reconcileSeconds | quote }}
 - name: ANCE_INDEXER_RANGES
   value: {{ .ranges | int | quote }}
+- name: ANCE_ON_DEAD_LETTER
+  value: {{ .onDeadLetter | quote }}
 - name: ANCE_ON_COMPLETE
   value: wait
 {{- end }}

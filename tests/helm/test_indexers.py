@@ -1,4 +1,4 @@
-"""Several indexers share the passages: how many ranges there are, all of them are told."""
+"""What all indexers are told alike: how many ranges of passages they share, and what to do with dead letters."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ def test_every_indexer_is_told_how_many_ranges_there_are(indexer: dict[str, int]
     assert environment(main_container(pods(found)["indexer"]))["ANCE_INDEXER_RANGES"] == ranges
     assert of_kind(found, "Deployment")["ance-indexer"]["spec"]["replicas"] == indexer.get("replicas", 1)
     assert "indexer_ranges" in IndexerSettings.model_fields
+
+
+@pytest.mark.parametrize(("indexer", "policy"), [({}, "stop"), ({"onDeadLetter": "go_on"}, "go_on")])
+def test_every_indexer_is_told_what_to_do_with_dead_letters(indexer: dict[str, str], policy: str) -> None:
+    found = render(RUN, values={"indexer": indexer})
+    variable = environment(main_container(pods(found)["indexer"]))["ANCE_ON_DEAD_LETTER"]
+    assert variable == policy
+    assert IndexerSettings.model_validate({"store": "s", "run": "demo", "on_dead_letter": variable})
 
 
 def test_indexers_may_hold_a_lease_for_each_range() -> None:
