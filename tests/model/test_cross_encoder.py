@@ -70,7 +70,9 @@ def test_a_saved_model_scores_as_before_and_saves_the_same_bytes(
     model_folder: ModelFolder, saved: Saved, tmp_path: Path
 ) -> None:
     loaded = CrossEncoder.load(saved("bert"))
-    np.testing.assert_array_equal(loaded.score(QUERY, PASSAGES), started(model_folder("bert")).score(QUERY, PASSAGES))
+    # Not to the last bit: how a processor's kernels add depends on where weights lie in memory.
+    before = started(model_folder("bert")).score(QUERY, PASSAGES)
+    np.testing.assert_allclose(loaded.score(QUERY, PASSAGES), before, rtol=1e-5)
     loaded.save(tmp_path)
     for file in saved("bert").iterdir():
         assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name

@@ -139,6 +139,10 @@ class Cluster:
         """host:port at which the node reaches a Service."""
         return f"{self._services[service].address}:{port}"
 
+    def endpoints(self, service: str) -> Sequence[Pod]:
+        """Pods to which a Service leads: those that are ready, a moment later."""
+        return tuple(self._services[service].endpoints)
+
     def of(self, workload: str) -> list[Pod]:
         """Pods of a workload that are not about to go."""
         return [pod for pod in self.pods if pod.owner[1] == workload and not pod.terminating]

@@ -121,6 +121,8 @@ class Story:
                 f"{replicas} ready pods of {workload}",
             )
             self._tell(f"{workload} ready")
+        search = f"{RELEASE}-search-api"
+        await cluster.until(lambda: len(cluster.endpoints(search)) == 2, INSTALL_SECONDS, "both endpoints of search")
         await self._assert_metrics()
 
     async def _lose_pods(self, searches: Searches) -> None:

@@ -10,7 +10,7 @@ from ance.model.layer_groups import layer_groups
 from ance.negatives.pair_scores import PairScores, pairs_of
 from ance.negatives.sources import NoNegatives
 from ance.training.config import LossKind
-from ance.training.losses import hardest_in_batch_nll, in_batch_nll, margin_mse, pairwise_nll
+from ance.training.losses import hardest_in_batch_nll, in_batch_nll, lambda_rank, margin_mse, pairwise_nll
 from ance.training.optimisers import build_optimiser
 from ance.training.step import NonFiniteLoss, TrainingStep
 from tests.training.conftest import PASSAGES, QUERIES
@@ -18,8 +18,12 @@ from tests.training.conftest import PASSAGES, QUERIES
 
 @pytest.fixture
 def model(new_model):
-    """Without dropout, so that a test can compute the same loss again."""
+    """Without dropout, so that a test can compute the same loss again, and with texts far enough apart for that."""
     model = new_model()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(10)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -62,7 +66,8 @@ def loss_by_hand(model, texts, batch, kind, scale=1.0):
     negative = negative.view(*batch.negative_rows.shape, -1)
     if kind == "margin_mse":
         return margin_mse(query, positive, negative, torch.from_numpy(batch.teacher_margins), scale)
-    return pairwise_nll(query, positive, negative, scale)
+    over_negatives = {"pairwise": pairwise_nll, "lambda_rank": lambda_rank}
+    return over_negatives[kind](query, positive, negative, scale)
 
 
 def teacher():
@@ -71,8 +76,7 @@ def teacher():
     return PairScores(pairs, np.random.default_rng(3).standard_normal(len(pairs)).astype(np.float32))
 
 
-# Not lambda_rank: its weights jump where two scores are nearly the same, as those of this tiny model are.
-@pytest.mark.parametrize("kind", sorted(set(get_args(LossKind)) - {"lambda_rank"}))
+@pytest.mark.parametrize("kind", sorted(set(get_args(LossKind))))
 def test_the_loss_and_its_gradients_are_means_over_the_micro_batches(model, texts, trained, stream, negatives, kind):
     batches = stream.batch(0, negatives, teacher() if kind == "margin_mse" else None)
     expected = torch.stack([loss_by_hand(model, texts, batch, kind, 0.5) for batch in batches]).mean()
@@ -80,7 +84,7 @@ def test_the_loss_and_its_gradients_are_means_over_the_micro_batches(model, text
     result = trained(score_scale=0.5, max_grad_norm=0).run(0, batches, loss=kind, learning_rate=0.0)
     assert result.loss == pytest.approx(expected.item(), rel=1e-5)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
 
 
 def test_norms_are_measured_before_clipping_and_the_clipped_gradient_has_the_configured_norm(

@@ -53,7 +53,7 @@ def score_of(pairs: NDArray[np.int64]) -> NDArray[np.float32]:
 
 @dataclass
 class Worker:
-    """Takes tasks from the real queue, stores made-up vectors, and remembers what it was given."""
+    """Takes tasks from the real queue, stores made-up vectors, and remembers of which tasks nobody had before."""
 
     run: ServiceRun
     queue: TaskQueue
@@ -73,16 +73,17 @@ class Worker:
         if lease.task.id in self.poison:
             return lease.fail("the disk is on fire")
         with lease:
-            self.store(lease.task)
+            new = self.store(lease.task)
             lease.done({})
-        self.handled.append(lease.task.id)
+        if new:
+            self.handled.append(lease.task.id)
         return True
 
-    def store(self, task: Task) -> None:
-        """Store a task's vectors or scores, without telling anyone."""
+    def store(self, task: Task) -> bool:
+        """Store a task's vectors or scores, without telling anyone. Returns whether they were not there."""
         buffer = io.BytesIO()
         np.save(buffer, made_up_scores(self.run.store, task) if isinstance(task, ScoreTask) else made_up(task))
-        self.run.store.write_new(task.output_uri, buffer.getvalue())
+        return self.run.store.write_new(task.output_uri, buffer.getvalue())
 
     @contextmanager
     def working(self) -> Iterator[None]:
