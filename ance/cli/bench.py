@@ -11,6 +11,7 @@ from ance.errors import AnceError
 
 NAMES = (
     "artifacts",
+    "attention",
     "encode",
     "latency",
     "mining",

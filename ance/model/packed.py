@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel, RobertaModel, XLMRobertaModel
 
+from ance.model.attention import Attention, attention
 from ance.model.backbone import position_offset
 from ance.model.batching import to_device
 from ance.model.bi_encoder import BiEncoder
@@ -60,7 +61,9 @@ class PackedEncoder:
         # Every token is of type 0.
         self._positions = copy(embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0])
         self._norm = _LayerNorm(embeddings.LayerNorm, copy)
-        self._layers = [_Layer(layer, copy) for layer in model.backbone.get_submodule("encoder.layer").children()]
+        attend = attention(device, dtype)
+        layers = model.backbone.get_submodule("encoder.layer").children()
+        self._layers = [_Layer(layer, copy, attend) for layer in layers]
         self._offset = position_offset(model.backbone)
         self._pooling, self._normalize = model.layout.pooling, model.layout.normalize
         self._head = deepcopy(model.head).to(device) if model.head is not None else None
@@ -126,7 +129,7 @@ class _LayerNorm:
 class _Layer:
     """One transformer layer, post-norm as in BERT."""
 
-    def __init__(self, layer: Any, copy: Copy) -> None:
+    def __init__(self, layer: Any, copy: Copy, attend: Attention) -> None:
         attention, output = layer.attention, layer.output
         self.heads = attention.self.num_attention_heads
         self.query = linear(copy, attention.self.query)
@@ -136,6 +139,7 @@ class _Layer:
         self.up = linear(copy, layer.intermediate.dense, activation=layer.intermediate.intermediate_act_fn)
         self.down = linear(copy, output.dense)
         self.norm = _LayerNorm(output.LayerNorm, copy)
+        self._attention = attend
 
     def __call__(self, hidden: Tensor, runs: list[Run], starts: Tensor | None = None) -> Tensor:
         """[T, hidden] -> [T, hidden], or [n, hidden] for the first tokens alone if `starts` names them."""
@@ -148,16 +152,17 @@ class _Layer:
     def _attend(self, query: Tensor, key_value: Tensor, runs: list[Run], first: bool) -> Tensor:
         attended = torch.zeros_like(query)
         for run in runs:
-            queries = query[run.row : run.row + run.rows].unsqueeze(1) if first else _texts(query, run)
-            q = queries.view(*queries.shape[:2], self.heads, -1).transpose(1, 2)  # (rows, heads, length or 1, width)
+            # (rows, heads, length, width); of a first token alone the length is 1.
+            q, out = (self._of_heads(flat, run, first) for flat in (query, attended))
             keys_values = _texts(key_value, run).view(run.rows, run.length, 2, self.heads, -1)
             k, v = keys_values.permute(2, 0, 3, 1, 4)
-            values = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (rows, length or 1, hidden)
-            if first:
-                attended[run.row : run.row + run.rows] = values.squeeze(1)
-            else:
-                _texts(attended, run).copy_(values)
+            self._attention(q, k, v, out)
         return attended
+
+    def _of_heads(self, flat: Tensor, run: Run, first: bool) -> Tensor:
+        """The tokens of a run, or its first ones alone, as [rows, heads, length, width]."""
+        tokens = flat[run.row : run.row + run.rows].unsqueeze(1) if first else _texts(flat, run)
+        return tokens.view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def _few_values(rows: int) -> int:
