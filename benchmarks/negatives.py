@@ -30,11 +30,12 @@ from ance.data.tokenizer import Tokenizer
 from ance.runtime.contracts import RunConfig
 from benchmarks.harness import Result, commit, machine, use_threads
 from benchmarks.negative_record import Record
-from benchmarks.negative_summary import MEASURE, OURS, PEERS, summarise, summary
+from benchmarks.negative_summary import MEASURE, OURS, summarise, summary
 from benchmarks.negative_training import Branches
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS, Variant
 from benchmarks.options import parser, with_device, with_threads
 from benchmarks.runs import with_changes
+from tools.results_data import PEERS
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:

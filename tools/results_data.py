@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 Measures = dict[str, float]
+PEERS = ("random", "bm25", "bm25+random")
+"""Negatives that ANCE's are held against under the paper's loss. NCE has a loss of its own."""
 
 
 class Values(BaseModel):

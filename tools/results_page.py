@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from tools.results_data import Results, Spread, Variant, chosen
+from tools.results_data import PEERS, Results, Spread, Variant, chosen
 
 MEASURE = "RR@10"
 SHOWN = (MEASURE, "nDCG@10", "R@100", "Coverage@20", "Coverage@100")
@@ -21,8 +21,8 @@ the same batches of queries, and differs in nothing but what the row says. A val
 lowest and highest in brackets. `pairwise` is the paper's loss, one positive against one negative; `in-batch` takes
 the other passages of the batch besides; `beyond` is ANCE with in-batch negatives and one step more; `mining` is ANCE
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model. A name
-with `@` has the settings that follow it; claims are made with those settings of each kind of negatives that are best on
-dev, and count on test. medquad has two versions: medquad-concept is the same passages with the labels completed and the
+with `@` has the settings that follow it; claims are made with those settings of each kind of negatives, and with that
+step beyond, that are best on dev, and count on test. medquad has two versions: medquad-concept is the same passages with the labels completed and the
 queries split anew; the first one counts.
 """
 
@@ -92,11 +92,12 @@ def _claims(results: Results, split: str) -> Iterator[str]:
     known = {name: spread for name, spread in of.items() if spread is not None and name not in UNTRAINED}
     group = {name: results.variants[name].group for name in known}
     ance, with_batch = of_kind.get("ance", ""), of_kind.get("ance+in-batch", "")
-    yield from _claim(ance, [name for name in known if group[name] == "pairwise"], known)
+    for kinds in (PEERS, ("nce",)):
+        yield from _claim(ance, [of_kind[kind] for kind in kinds if of_kind.get(kind) in known], known)
     yield from _claim(with_batch, [name for name in known if group[name] in ("pairwise", "in-batch")], known)
     beyond = [name for name in known if group[name] == "beyond"]
     if beyond and with_batch in known:
-        best = max(beyond, key=lambda name: known[name].mean)
+        best = max(beyond, key=lambda name: (dev[name] or known[name]).mean)
         yield from _claim(best, [with_batch], known)
 
 
@@ -107,7 +108,8 @@ def _claim(ours: str, others: list[str], known: Mapping[str, Spread]) -> Iterato
     best = max(peers, key=lambda name: known[name].mean)
     gain = 100 * (known[ours].mean / known[best].mean - 1)
     remark = "; a gap within the seeds' spread" if known[ours].overlaps(known[best]) else ""
-    yield f"- `{ours}` against `{best}`, the best of {', '.join(peers)}: {gain:+.1f} % {MEASURE}{remark}."
+    among = f", the best of {', '.join(peers)}" if len(peers) > 1 else ""
+    yield f"- `{ours}` against `{best}`{among}: {gain:+.1f} % {MEASURE}{remark}."
 
 
 def _origins(results: Results) -> Iterator[str]:
