@@ -22,8 +22,8 @@ lowest and highest in brackets. `pairwise` is the paper's loss, one positive aga
 the other passages of the batch besides; `beyond` is ANCE with in-batch negatives and one step more; `mining` is ANCE
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model. A name
 with `@` has the settings that follow it; claims are made with those settings of each kind of negatives, and with that
-step beyond, that are best on dev, and count on test. medquad has two versions: medquad-concept is the same passages with the labels completed and the
-queries split anew; the first one counts.
+step beyond, that are best on dev, and count on test. medquad has two versions: medquad-concept is the same passages
+with the labels completed and the queries split anew; the first one counts.
 """
 
 
