@@ -70,7 +70,14 @@ def _table(results: Results, split: str) -> Iterator[str]:
             continue
         steps = next(iter(variant.seeds.values())).steps
         values = " | ".join(_value(variant.spread(split, measure)) for measure in measures)
-        yield f"| {name} | {variant.group} | {values} | {first.seeds} | {steps} | {variant.minutes:.1f} |"
+        yield f"| {_shown(name)} | {variant.group} | {values} | {first.seeds} | {steps} | {variant.minutes:.1f} |"
+
+
+def _shown(name: str) -> str:
+    """A variant's name with the last part of each setting's key alone; below the tables they are written in full."""
+    kind, *settings = name.split("@")
+    pairs = [setting.partition("=") for setting in settings]
+    return "@".join([kind, *(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)])
 
 
 def _means(variant: Variant, split: str) -> dict[str, float]:
@@ -108,15 +115,15 @@ def _claim(ours: str, others: list[str], known: Mapping[str, Spread]) -> Iterato
     best = max(peers, key=lambda name: known[name].mean)
     gain = 100 * (known[ours].mean / known[best].mean - 1)
     remark = "; a gap within the seeds' spread" if known[ours].overlaps(known[best]) else ""
-    among = f", the best of {', '.join(peers)}" if len(peers) > 1 else ""
-    yield f"- `{ours}` against `{best}`{among}: {gain:+.1f} % {MEASURE}{remark}."
+    among = f", the best of {', '.join(map(_shown, peers))}" if len(peers) > 1 else ""
+    yield f"- `{_shown(ours)}` against `{_shown(best)}`{among}: {gain:+.1f} % {MEASURE}{remark}."
 
 
 def _origins(results: Results) -> Iterator[str]:
     """Settings, machines, commits and commands, each once."""
     changed = {name: one.settings for name, one in results.variants.items() if one.settings}
     for name, settings in changed.items():
-        yield f"- {name}: " + ", ".join(f"`{key}: {value}`" for key, value in settings.items())
+        yield f"- {_shown(name)}: " + ", ".join(f"`{key}: {value}`" for key, value in settings.items())
     trained = [one for variant in results.variants.values() for one in variant.seeds.values()]
     for title, values in (
         ("hardware", [one.machine for one in trained]),
