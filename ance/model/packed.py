@@ -150,7 +150,8 @@ class _Layer:
         return self.norm(self.down.plus(self.up(hidden), hidden))
 
     def _attend(self, query: Tensor, key_value: Tensor, runs: list[Run], first: bool) -> Tensor:
-        attended = torch.zeros_like(query)
+        attended = torch.empty_like(query)
+        attended[_count(runs, first) :] = 0  # what only fills up
         for run in runs:
             # (rows, heads, length, width); of a first token alone the length is 1.
             q, out = (self._of_heads(flat, run, first) for flat in (query, attended))
@@ -170,6 +171,12 @@ def _few_values(rows: int) -> int:
     if rows >= CPU_ROWS:
         return -(-rows // CPU_ROWS) * CPU_ROWS
     return max(FEWEST_CPU_ROWS, 1 << (rows - 1).bit_length())
+
+
+def _count(runs: list[Run], first: bool) -> int:
+    """Texts of all runs or, unless their first tokens alone are meant, tokens."""
+    last = runs[-1]
+    return last.row + last.rows if first else last.token + last.rows * last.length
 
 
 def _texts(flat: Tensor, run: Run) -> Tensor:
