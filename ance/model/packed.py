@@ -40,7 +40,7 @@ class Run(NamedTuple):
 CPU_ROWS = 128
 """On a CPU, matrix products get a multiple of this many rows, or fewer if that is a power of two: oneDNN compiles a
 kernel for each number of rows it meets, which takes longer than the product itself (in bfloat16, three times as long
-for 4,096 rows of MiniLM). One query of a search would still cost as much as several if it were filled up to 128 rows."""
+for 4,096 rows of MiniLM). One query of a search would still cost as much as several if it were filled up to 128."""
 FEWEST_CPU_ROWS = 16
 
 
