@@ -31,8 +31,14 @@ def summarise(values: Mapping[str, Any], split: str) -> Result:
     does not hold.
     """
     means = {name: numbers[0] for name, numbers in summary(values, split).items()}
-    on_dev = {name: numbers[0] for name, numbers in summary(values, "dev").items()} if "dev" in values["bm25"] else {}
-    of_kind = chosen({name: on_dev.get(name) for name in values["variants"]})
+    of_kind = chosen(
+        {
+            name: {
+                seed: entry["scores"]["dev"][MEASURE] for seed, entry in of["seeds"].items() if "dev" in entry["scores"]
+            }
+            for name, of in values["variants"].items()
+        }
+    )
     mine, *peers = (of_kind.get(kind, "") for kind in (OURS, *PEERS))
     best = max((name for name in peers if name in means), key=means.__getitem__, default="")
     complete = mine in means and all(name in means for name in peers)

@@ -51,10 +51,14 @@ class Variant(Values):
     """What differs from the recipe: dotted key -> value."""
     seeds: dict[str, Trained]
 
+    def by_seed(self, split: str, measure: str) -> dict[str, float]:
+        """A measure of each seed with which it was taken."""
+        scores = {seed: trained.scores.get(split, {}) for seed, trained in self.seeds.items()}
+        return {seed: of_seed[measure] for seed, of_seed in scores.items() if measure in of_seed}
+
     def spread(self, split: str, measure: str) -> "Spread | None":
         """A measure over the seeds; None where it was not taken."""
-        scores = [trained.scores.get(split, {}) for trained in self.seeds.values()]
-        values = [of_seed[measure] for of_seed in scores if measure in of_seed]
+        values = list(self.by_seed(split, measure).values())
         return Spread.of(values) if values else None
 
     @property
@@ -78,18 +82,24 @@ class Results(Values):
         return list(dict.fromkeys([*self.bm25, *scored]))
 
 
-def chosen(dev: Mapping[str, float | None]) -> dict[str, str]:
+def chosen(dev: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """Kind of negatives -> the variant of it that claims are made with: the best on dev.
 
     Args:
-        dev: name of a variant -> its measure on dev, None where it was not taken. Variants of a kind are named
-            `kind` and `kind@settings`; where none was taken on dev, the first counts.
+        dev: name of a variant -> seed -> its measure on dev, empty where it was not taken. Variants of a kind are named
+            `kind` and `kind@settings`, and are compared on the seeds that all have that were taken on dev; where none
+            was, the first counts.
     """
     kinds: dict[str, list[str]] = {}
     for name in dev:
         kinds.setdefault(name.partition("@")[0], []).append(name)
-    measured = {name: -inf if value is None else value for name, value in dev.items()}
-    return {kind: max(names, key=measured.__getitem__) for kind, names in kinds.items()}
+    found = {}
+    for kind, names in kinds.items():
+        taken = [name for name in names if dev[name]]
+        shared = set.intersection(*(set(dev[name]) for name in taken)) if taken else set()
+        means = {name: mean(dev[name][seed] for seed in shared) for name in taken if shared}
+        found[kind] = max(means or names, key=lambda name, means=means: means.get(name, -inf))  # type: ignore[misc]
+    return found
 
 
 class Spread(NamedTuple):

@@ -94,7 +94,7 @@ def _value(spread: Spread | None) -> str:
 def _claims(results: Results, split: str) -> Iterator[str]:
     """What the figures say of ANCE in each group, a gap within the seeds' spread called one."""
     dev = {name: variant.spread("dev", MEASURE) for name, variant in results.variants.items()}
-    of_kind = chosen({name: spread and spread.mean for name, spread in dev.items()})
+    of_kind = chosen({name: variant.by_seed("dev", MEASURE) for name, variant in results.variants.items()})
     of = {name: results.variants[name].spread(split, MEASURE) for name in of_kind.values()}
     known = {name: spread for name, spread in of.items() if spread is not None and name not in UNTRAINED}
     group = {name: results.variants[name].group for name in known}

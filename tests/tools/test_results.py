@@ -94,8 +94,13 @@ def test_the_step_beyond_is_chosen_on_dev(tmp_path: Path) -> None:
 
 
 def test_of_a_kind_that_was_not_tuned_the_first_is_chosen() -> None:
-    assert chosen({"a": None, "a@x=1": None, "b": 0.2, "b@x=1": 0.1}) == {"a": "a", "b": "b"}
-    assert chosen({"a": None, "a@x=1": 0.1, "b": 0.1, "b@x=1": 0.2}) == {"a": "a@x=1", "b": "b@x=1"}
+    assert chosen({"a": {}, "a@x=1": {}, "b": {"42": 0.2}, "b@x=1": {"42": 0.1}}) == {"a": "a", "b": "b"}
+    assert chosen({"a": {}, "a@x=1": {"42": 0.1}}) == {"a": "a@x=1"}
+
+
+def test_settings_are_compared_on_the_seeds_that_all_have() -> None:
+    more = {"42": 0.3, "43": 0.1, "44": 0.1}
+    assert chosen({"a@x=1": more, "a@x=2": {"42": 0.2}}) == {"a": "a@x=1"}
 
 
 def test_both_versions_of_medquad_are_on_the_page_measured_or_not(page: str) -> None:
