@@ -26,11 +26,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def worker(client: Redis) -> Callable[[str], TaskQueue]:
-    """Makes the queue of run `demo` as a named worker sees it, with short leases."""
+def worker(client: Redis) -> Callable[..., TaskQueue]:
+    """Makes the queue of run `demo` as a named worker sees it, with short leases unless it is told."""
 
-    def make(name: str) -> TaskQueue:
-        return TaskQueue(client, "demo", name, lease_seconds=LEASE_SECONDS, max_deliveries=3)
+    def make(name: str, lease_seconds: float = LEASE_SECONDS) -> TaskQueue:
+        return TaskQueue(client, "demo", name, lease_seconds=lease_seconds, max_deliveries=3)
 
     return make
 
