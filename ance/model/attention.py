@@ -26,7 +26,7 @@ LOWEST, HIGHEST = 1e-30, 1e37
 """Between which sums of exponentials are as good as shifted ones: a weight of 1e-8 is still represented."""
 
 
-def attention(device: torch.device, dtype: torch.dtype) -> Attention:
+def attention_for(device: torch.device, dtype: torch.dtype) -> Attention:
     """The fastest where it is to run."""
     return unshifted if dtype == torch.bfloat16 and prepacks(device, dtype) else fused
 

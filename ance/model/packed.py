@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel, RobertaModel, XLMRobertaModel
 
-from ance.model.attention import Attention, attention
+from ance.model.attention import Attention, attention_for
 from ance.model.backbone import position_offset
 from ance.model.batching import to_device
 from ance.model.bi_encoder import BiEncoder
@@ -61,7 +61,7 @@ class PackedEncoder:
         # Every token is of type 0.
         self._positions = copy(embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0])
         self._norm = _LayerNorm(embeddings.LayerNorm, copy)
-        attend = attention(device, dtype)
+        attend = attention_for(device, dtype)
         layers = model.backbone.get_submodule("encoder.layer").children()
         self._layers = [_Layer(layer, copy, attend) for layer in layers]
         self._offset = position_offset(model.backbone)
@@ -151,16 +151,16 @@ class _Layer:
 
     def _attend(self, query: Tensor, key_value: Tensor, runs: list[Run], first: bool) -> Tensor:
         attended = torch.empty_like(query)
-        attended[_count(runs, first) :] = 0  # what only fills up
+        attended[_used_rows(runs, first) :] = 0  # what only fills up
         for run in runs:
             # (rows, heads, length, width); of a first token alone the length is 1.
-            q, out = (self._of_heads(flat, run, first) for flat in (query, attended))
+            q, out = (self._split_heads(flat, run, first) for flat in (query, attended))
             keys_values = _texts(key_value, run).view(run.rows, run.length, 2, self.heads, -1)
             k, v = keys_values.permute(2, 0, 3, 1, 4)
             self._attention(q, k, v, out)
         return attended
 
-    def _of_heads(self, flat: Tensor, run: Run, first: bool) -> Tensor:
+    def _split_heads(self, flat: Tensor, run: Run, first: bool) -> Tensor:
         """The tokens of a run, or its first ones alone, as [rows, heads, length, width]."""
         tokens = flat[run.row : run.row + run.rows].unsqueeze(1) if first else _texts(flat, run)
         return tokens.view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
@@ -173,7 +173,7 @@ def _few_values(rows: int) -> int:
     return max(FEWEST_CPU_ROWS, 1 << (rows - 1).bit_length())
 
 
-def _count(runs: list[Run], first: bool) -> int:
+def _used_rows(runs: list[Run], first: bool) -> int:
     """Texts of all runs or, unless their first tokens alone are meant, tokens."""
     last = runs[-1]
     return last.row + last.rows if first else last.token + last.rows * last.length

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ance.model import attention as module
-from ance.model.attention import attention, fused, unshifted
+from ance.model.attention import attention_for, fused, unshifted
 
 HEADS, WIDTH = 3, 8
 
@@ -57,5 +57,5 @@ def test_scores_whose_exponentials_cannot_be_represented(shift: float) -> None:
 
 
 def test_float32_and_gpus_keep_torchs_own() -> None:
-    assert attention(torch.device("cpu"), torch.float32) is fused
-    assert attention(torch.device("cuda"), torch.bfloat16) is fused
+    assert attention_for(torch.device("cpu"), torch.float32) is fused
+    assert attention_for(torch.device("cuda"), torch.bfloat16) is fused
