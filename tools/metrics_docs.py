@@ -4,13 +4,13 @@ python -m tools.metrics_docs            write the page
 python -m tools.metrics_docs --check    exit 1 if what is committed differs
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ance.runtime.metrics import IndexerMetrics, InferencerMetrics, SearchMetrics, TrainerMetrics
 from ance.runtime.metrics.catalogue import catalogue
+from tools.generated_page import page_options, write_or_check
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/metrics.md"
 
@@ -46,22 +46,8 @@ def page() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page or, with --check, compare it. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="tools.metrics_docs", description="Generate docs/metrics.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on drift")
-    parser.add_argument("--output", type=Path, default=PAGE, help="the page")
-    options = parser.parse_args(argv)
-    text = page()
-    if not options.check:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text)
-        return 0
-    if options.output.is_file() and options.output.read_text() == text:
-        return 0
-    print(
-        f"{options.output}: differs from the registries. Run `python -m tools.metrics_docs` and commit the result.",
-        file=sys.stderr,
-    )
-    return 1
+    options = page_options("tools.metrics_docs", PAGE).parse_args(argv)
+    return write_or_check(page(), options, "tools.metrics_docs", "the registries")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python -m tools.results --add tldr=build/negatives/tldr/record.json
                                               write results/tldr.yaml from a record of the benchmark, then the page
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from tools.generated_page import page_options, write_or_check
 from tools.results_data import Results
 from tools.results_page import page
 
@@ -40,23 +40,14 @@ def add(name: str, record: Path, folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page or, with --check, compare it. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="tools.results", description="Generate docs/results.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on drift")
+    parser = page_options("tools.results", ROOT / "docs/results.md")
     parser.add_argument("--add", action="append", default=[], metavar="NAME=RECORD", help="take over a record first")
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of the YAML files")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/results.md", help="the page")
     options = parser.parse_args(argv)
     for pair in options.add:
         name, _, record = pair.partition("=")
         add(name, Path(record), options.results)
-    text = page(read_results(options.results))
-    if not options.check:
-        options.output.write_text(text)
-        return 0
-    if options.output.is_file() and options.output.read_text() == text:
-        return 0
-    print(f"{options.output}: differs from results/. Run `python -m tools.results` and commit it.", file=sys.stderr)
-    return 1
+    return write_or_check(page(read_results(options.results)), options, "tools.results", options.results)
 
 
 def _parsed(path: Path, values: object) -> Results:
