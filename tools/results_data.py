@@ -1,7 +1,6 @@
 """What the benchmark of negatives measured on one data set, as its record and results/*.yaml hold it."""
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -97,8 +96,8 @@ def chosen(dev: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     for kind, names in kinds.items():
         taken = [name for name in names if dev[name]]
         shared = set.intersection(*(set(dev[name]) for name in taken)) if taken else set()
-        means = {name: mean(dev[name][seed] for seed in shared) for name in taken if shared}
-        found[kind] = max(means or names, key=lambda name, means=means: means.get(name, -inf))  # type: ignore[misc]
+        means = {name: mean(dev[name][seed] for seed in shared) for name in taken} if shared else {}
+        found[kind] = max(means, key=means.__getitem__) if means else (taken or names)[0]
     return found
 
 
