@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ance.data.answer_match import AnswerMatcher
 from ance.data.dataset import Dataset
 from ance.evaluation.coverage import coverage
 from ance.evaluation.metrics import measure
@@ -21,6 +20,7 @@ from ance.evaluation.ranking import Ranking
 from ance.evaluation.systems import rank_bm25_splits, rank_dense_splits, stream_corpus
 from ance.model.bi_encoder import BiEncoder
 from ance.model.encoding import TextEncoder
+from ance.negatives.answers import answer_filter
 from ance.negatives.config import NegativesConfig
 from ance.negatives.live import LiveNegatives
 from ance.negatives.mined import MinedNegatives, mine, ranking_depth
@@ -180,13 +180,8 @@ class Branches:
         if negatives.lookahead:
             neighbours = np.where(positives[:, None] >= 0, near.result()[0], -1)
             pools.append(Pool(neighbours, negatives.lookahead))
-        has_answer = self._has_answer(negatives)
+        has_answer = answer_filter(self.dataset, negatives)
         return mine(*ranking.result(), self._qrels, negatives, step, pools=pools, has_answer=has_answer)
-
-    def _has_answer(self, negatives: NegativesConfig) -> AnswerMatcher | None:
-        if not negatives.exclude_answers:
-            return None
-        return AnswerMatcher(self.dataset.passages, self.dataset.answers("train"))
 
     def _passage_vectors(self, model: BiEncoder) -> NDArray[np.float32]:
         """Vectors of all passages, one each, float32 [passages, D]."""
@@ -203,7 +198,9 @@ class Branches:
             top.add(vectors, rows)
             return top.result()
 
-        return LiveNegatives(retrieve, self._qrels, negatives, self._random, has_answer=self._has_answer(negatives))
+        return LiveNegatives(
+            retrieve, self._qrels, negatives, self._random, has_answer=answer_filter(self.dataset, negatives)
+        )
 
     def listed(self, mined: MinedNegatives) -> ListedNegatives:
         """Mined negatives as a source."""
