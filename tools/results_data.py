@@ -75,23 +75,37 @@ class Results(Values):
     variants: dict[str, Variant]
 
     @property
+    def kinds(self) -> list[str]:
+        """Kinds of negatives, in the order in which they were measured."""
+        return list(dict.fromkeys(kind_of(name) for name in self.variants))
+
+    def spread(self, variant: str, split: str, measure: str = "RR@10") -> "Spread | None":
+        """A measure of a variant over its seeds; None where it was not taken, or there is no such variant."""
+        known = self.variants.get(variant)
+        return None if known is None else known.spread(split, measure)
+
+    @property
     def splits(self) -> list[str]:
         """All that something was scored on, in the order in which it was."""
         scored = (split for variant in self.variants.values() for one in variant.seeds.values() for split in one.scores)
         return list(dict.fromkeys([*self.bm25, *scored]))
 
 
+def kind_of(variant: str) -> str:
+    """A variant's kind of negatives: variants of a kind are named `kind` and `kind@settings`."""
+    return variant.partition("@")[0]
+
+
 def chosen(dev: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """Kind of negatives -> the variant of it that claims are made with: the best on dev.
 
     Args:
-        dev: name of a variant -> seed -> its measure on dev, empty where it was not taken. Variants of a kind are named
-            `kind` and `kind@settings`, and are compared on the seeds that all have that were taken on dev; where none
-            was, the first counts.
+        dev: name of a variant -> seed -> its measure on dev, empty where it was not taken. Variants of a kind are
+            compared on the seeds that all have that were taken on dev; where none was, the first counts.
     """
     kinds: dict[str, list[str]] = {}
     for name in dev:
-        kinds.setdefault(name.partition("@")[0], []).append(name)
+        kinds.setdefault(kind_of(name), []).append(name)
     found = {}
     for kind, names in kinds.items():
         taken = [name for name in names if dev[name]]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.negative_variants import VARIANTS
 from tools.results import main
+from tools.results_claims import ASIDE, BEYOND, CLAIMS
 from tools.results_data import chosen
 
 
@@ -36,7 +38,10 @@ def record(**changes: Any) -> dict[str, Any]:
         "ance": variant("pairwise", "pairwise", [0.36, 0.38, 0.40]),
         "nce": variant("pairwise", "hardest_in_batch", [0.37, 0.37, 0.37]),
         "in-batch": variant("in-batch", "in_batch", [0.40, 0.40, 0.40]),
-        "ance+in-batch": variant("in-batch", "in_batch", [0.44, 0.44, 0.44]),
+        "random+in-batch": variant("in-batch", "in_batch", [0.39, 0.39, 0.39]),
+        "bm25+in-batch": variant("in-batch", "in_batch", [0.38, 0.38, 0.38]),
+        "bm25+random": variant("pairwise", "pairwise", [0.33, 0.33, 0.33]),
+        "ance+in-batch": variant("in-batch", "in_batch", [0.41, 0.41, 0.41]),
         "ance@training.ance.learning_rate=1e-3": variant("pairwise", "pairwise", [0.9]),
     }
     return {"about": about, "bm25": {"test": {"RR@10": 0.488}}, "variants": variants, **changes}
@@ -55,42 +60,87 @@ def test_the_committed_page_is_what_the_results_say() -> None:
     assert main(["--check"]) == 0
 
 
+def rows(page: str) -> dict[str, str]:
+    """First cell of a table's row -> the row, of the last table that has it."""
+    return {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| ")}
+
+
+def written(values: dict[str, Any], folder: Path) -> str:
+    """The page of one data set's record."""
+    (folder / "record.json").write_text(json.dumps(values))
+    paths = ("--results", str(folder / "results"), "--output", str(folder / "page.md"))
+    assert main([*paths, "--add", f"medquad={folder / 'record.json'}"]) == 0
+    return (folder / "page.md").read_text()
+
+
+def with_dev(values: dict[str, Any], **of_kinds: float) -> dict[str, Any]:
+    for name, on_dev in of_kinds.items():
+        for trained in values["variants"][name]["seeds"].values():
+            trained["scores"]["dev"] = {"RR@10": on_dev}
+    return values
+
+
 def test_a_row_has_mean_and_spread_seeds_steps_and_time(page: str) -> None:
-    rows = {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| ")}
-    assert rows["ance"] == "| ance | pairwise | 0.3800 (0.3600-0.4000) | 0.9000 (0.9000-0.9000) | 3 | 200 | 1.5 |"
-    assert rows["BM25 retrieval"].startswith("| BM25 retrieval | | 0.4880 |")
-    assert "- hardware: `two cores`" in page and "- commit: `abc`" in page and "- command: `python -m x`" in page
+    of = rows(page)
+    assert of["ance"] == "| ance | pairwise |  | 0.3800 (0.3600-0.4000) | 0.9000 (0.9000-0.9000) | 3 | 200 | 1.5 |"
+    assert of["BM25 retrieval"].startswith("| BM25 retrieval | | | 0.4880 |")
 
 
-def test_a_gap_within_the_spread_of_the_seeds_is_called_one(page: str) -> None:
-    assert "- `ance` against `bm25`, the best of random, bm25: +5.6 % RR@10; a gap within the seeds' spread." in page
-    assert "- `ance` against `nce`: +2.7 % RR@10; a gap within the seeds' spread." in page, "it has a loss of its own"
-    assert "- `ance+in-batch` against `in-batch`, the best of random, bm25, ance, nce, in-batch: +10.0 % RR@10." in page
-    assert "+10.0 % RR@10." in page, "no seed of the one is as bad as a seed of the other"
+def test_it_says_where_it_was_measured_and_how_to_do_so_again(page: str) -> None:
+    assert "- machine: `two cores`" in page and "- commits: `abc`" in page
+    assert "python -m benchmarks.negatives --recipe medquad --folder FOLDER --splits test" in page
+    assert "(../results/medquad.yaml)" in page
+
+
+def test_the_claims_come_first_and_a_gap_within_the_spread_of_the_seeds_is_called_one(page: str) -> None:
+    overview = page[: page.index("## python-env")]
+    of = rows(overview)
+    none = "not measured"
+    pairwise = f"| {none} | {none} | +5.6 %*, holds | {none} | {none} | 1 of 1 measured |"
+    assert of["ANCE against random, BM25 and BM25+random, the paper's loss"].endswith(pairwise)
+    in_batch = f"| {none} | {none} | +2.5 %, does not hold | {none} | {none} | 0 of 1 measured |"
+    assert of["ANCE+in-batch against in-batch"].endswith(in_batch), (
+        "no seed of the one is as bad as a seed of the other"
+    )
+    assert of["the best step beyond against ANCE+in-batch"].endswith("0 of 0 measured |")
+
+
+def test_a_claim_names_both_sides(page: str) -> None:
+    best = "`ance` against `bm25`, the best of them: +5.6 %, a gap within the seeds' spread."
+    assert f"- ANCE against random, BM25 and BM25+random, the paper's loss: {best}" in page
+    assert "`ance` against `nce`: +2.7 %, a gap within the seeds' spread." in page, "NCE has a loss of its own"
+
+
+def test_a_claim_against_all_others_waits_for_all_of_them(tmp_path: Path) -> None:
+    title = "ANCE+in-batch against all others"
+    values = record()
+    del values["variants"]["bm25+in-batch"]
+    assert rows(written(values, tmp_path))[title].count("not measured") == 5
 
 
 def test_a_claim_is_made_with_the_settings_that_are_best_on_dev(tmp_path: Path) -> None:
-    values = record()
     tuned = "ance@training.ance.learning_rate=1e-3"
-    for name, on_dev in (("ance", 0.2), (tuned, 0.3), ("bm25", 0.2)):
-        for trained in values["variants"][name]["seeds"].values():
-            trained["scores"]["dev"] = {"RR@10": on_dev}
-    (tmp_path / "record.json").write_text(json.dumps(values))
-    options = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "page.md")]
-    main([*options, "--add", f"medquad={tmp_path / 'record.json'}"])
-    said = "- `ance@learning_rate=1e-3` against `bm25`, the best of random, bm25: +150.0 % RR@10."
-    assert said in (tmp_path / "page.md").read_text()
+    page = written(with_dev(record(), **{"ance": 0.2, tuned: 0.3, "bm25": 0.2}), tmp_path)
+    assert "`ance learning_rate=1e-3` against `bm25`, the best of them: +150.0 %." in page
+    tried = page[page.index("### Settings tried") :]
+    assert "| ance |  | 0.2000 | 0.2000, 0.2000, 0.2000 |  |" in tried
+    assert "| ance | learning_rate=1e-3 | 0.3000 | 0.3000 | yes |" in tried
 
 
 def test_the_step_beyond_is_chosen_on_dev(tmp_path: Path) -> None:
     values = record()
-    for name, on_dev, on_test in (("margin", 0.3, 0.45), ("simans", 0.2, 0.60)):
-        values["variants"][name] = variant("beyond", "in_batch", [on_test])
-        values["variants"][name]["seeds"]["42"]["scores"]["dev"] = {"RR@10": on_dev}
-    (tmp_path / "record.json").write_text(json.dumps(values))
-    options = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "page.md")]
-    main([*options, "--add", f"medquad={tmp_path / 'record.json'}"])
-    assert "- `margin` against `ance+in-batch`: +2.3 % RR@10." in (tmp_path / "page.md").read_text()
+    values["variants"] |= {"margin": variant("beyond", "in_batch", [0.45])}
+    values["variants"] |= {"simans": variant("beyond", "in_batch", [0.60])}
+    page = written(with_dev(values, margin=0.3, simans=0.2), tmp_path)
+    assert "`margin` against `ance+in-batch`: +9.8 %." in page
+
+
+def test_the_kinds_that_claims_name_are_the_benchmarks() -> None:
+    assert {kind for kind in BEYOND if VARIANTS[kind].group == "beyond"} == {
+        kind for kind, one in VARIANTS.items() if one.group == "beyond"
+    }
+    held = {kind for claim in (*CLAIMS, ASIDE) for kind in (*claim.ours, *claim.others)}
+    assert held == {kind for kind, one in VARIANTS.items() if one.group != "mining"}
 
 
 def test_of_a_kind_that_was_not_tuned_the_first_is_chosen() -> None:
@@ -105,7 +155,7 @@ def test_settings_are_compared_on_the_seeds_that_all_have() -> None:
 
 def test_both_versions_of_medquad_are_on_the_page_measured_or_not(page: str) -> None:
     sections = [row.removeprefix("## ") for row in page.splitlines() if row.startswith("## ")]
-    assert sections == ["python-env", "tldr", "medquad", "medquad-concept", "wiki-openqa"]
+    assert sections == ["The claims, on test", "python-env", "tldr", "medquad", "medquad-concept", "wiki-openqa"]
     assert page.count("Not measured yet") == 4
 
 

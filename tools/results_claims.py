@@ -1,0 +1,75 @@
+"""What ANCE claims of its negatives, and what the results of a data set say of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tools.results_data import PEERS, Results, chosen
+
+MEASURE = "RR@10"
+GOAL = 3.0
+"""Per cent by which each claim is to be won."""
+NCE = ("nce",)
+IN_BATCH = ("in-batch", "random+in-batch", "bm25+in-batch")
+BEYOND = ("margin", "simans", "momentum", "lookahead")
+
+
+class Claim(NamedTuple):
+    """Some kinds of negatives teach more than others."""
+
+    title: str
+    ours: tuple[str, ...]
+    """Of several kinds, the one that is best on dev counts."""
+    others: tuple[str, ...]
+    """The kind that is best on the split itself is the one to beat."""
+
+
+CLAIMS = (
+    Claim("ANCE against random, BM25 and BM25+random, the paper's loss", ("ance",), PEERS),
+    Claim("ANCE+in-batch against in-batch", ("ance+in-batch",), IN_BATCH[:1]),
+    Claim("ANCE+in-batch against all others", ("ance+in-batch",), (*PEERS, "ance", *NCE, *IN_BATCH)),
+    Claim("the best step beyond against ANCE+in-batch", BEYOND, ("ance+in-batch",)),
+)
+ASIDE = Claim("ANCE against NCE, which has a loss of its own", ("ance",), NCE)
+
+
+class Comparison(NamedTuple):
+    """The variant that a claim is made with, and the best of those that it is held against."""
+
+    ours: str
+    theirs: str
+    gain: float
+    """Per cent of the mean over the seeds."""
+    apart: bool
+    """Every seed of the one is better than every seed of the other."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the goal is reached."""
+        return self.gain >= GOAL
+
+
+def variants_that_count(results: Results) -> dict[str, str]:
+    """Kind of negatives -> its variant that is best on dev."""
+    return chosen({name: variant.by_seed("dev", MEASURE) for name, variant in results.variants.items()})
+
+
+def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
+    """What a split says of a claim; None where not all that it takes was measured."""
+    of_kind = variants_that_count(results)
+    mine = _best(results, [of_kind[kind] for kind in claim.ours if kind in of_kind], "dev")
+    theirs = [of_kind.get(kind, "") for kind in claim.others]
+    spreads = {name: results.spread(name, split) for name in (mine, *theirs)}
+    known = {name: spread for name, spread in spreads.items() if spread is not None}
+    if len(known) < len(spreads):
+        return None
+    best = max(theirs, key=lambda name: known[name].mean)
+    gain = 100 * (known[mine].mean / known[best].mean - 1)
+    return Comparison(mine, best, gain, not known[mine].overlaps(known[best]))
+
+
+def _best(results: Results, names: list[str], split: str) -> str:
+    """The variant with the highest mean on a split; the first where none was taken there."""
+    spreads = {name: results.spread(name, split) for name in names}
+    known = {name: spread.mean for name, spread in spreads.items() if spread is not None}
+    return max(known, key=known.__getitem__) if known else next(iter(names), "")
