@@ -50,7 +50,7 @@ class Trained(NamedTuple):
 
     model: BiEncoder
     seconds: float
-    """The stage took so long, with mining."""
+    """The stage took so long, with the mining of ANN negatives. BM25's are mined once, before."""
 
 
 class Branches:
@@ -76,7 +76,7 @@ class Branches:
         self._device = device
         self._qrels = dataset.qrels("train")
         self._random = RandomNegatives(len(dataset.passages), self._qrels)
-        self._bm25: ListedNegatives | None = None
+        self._bm25: dict[str, ListedNegatives] = {}  # by the settings of their mining
 
     def start(self, seed: int) -> Trained:
         """The model before any training, ready for it."""
@@ -103,8 +103,9 @@ class Branches:
             with safe_open(path, framework="pt") as file:
                 return Trained(model, float(file.metadata()["seconds"]))
         model = (self.warmed_up(seed) if first else self.start(seed)).model
+        fixed = None if stage.negatives in ("ance", "adore") else self.source(stage.negatives, config.negatives)
         began = time.perf_counter()
-        self._train(model, config, stage, first, seed)
+        self._train(model, config, stage, first, seed, fixed)
         seconds = round(time.perf_counter() - began, 1)
         part = path.with_suffix(".part")
         weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
@@ -128,37 +129,47 @@ class Branches:
             values |= coverage(self.dataset.passages, self.dataset.answers(split), ranking.ids)
         return {name: round(value, 5) for name, value in values.items()}
 
-    def _train(self, model: BiEncoder, config: RunConfig, stage: StageConfig, first: int, seed: int) -> None:
+    def _train(
+        self,
+        model: BiEncoder,
+        config: RunConfig,
+        stage: StageConfig,
+        first: int,
+        seed: int,
+        source: NegativeSource | None,
+    ) -> None:
         training = config.training.model_copy(update={"seed": seed})
         torch.manual_seed(seed + first)
         batches = TrainingBatches(self._qrels, training)
-        fixed = None
+        passages = None
         if stage.negatives == "adore":
             train_queries_only(model)
-            fixed = FixedPassages([self._passage_vectors(model)])
+            passages = FixedPassages([self._passage_vectors(model)])
         optimiser = build_optimiser(model, training.in_stage(stage), stage.learning_rate)
         texts = TrainingTexts.of(self.dataset, self.config.model)
-        step = TrainingStep(model, optimiser, texts, training, fixed_passages=fixed)
-        live = None if fixed is None else self._live(fixed, step.query_vectors, config.negatives)
-        supply = _Supply(self, model, config, stage, first, live)
+        step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages)
+        if passages is not None:
+            source = self._live(passages, step.query_vectors, config.negatives)
+        supply = _Supply(self, model, config, first, source)
         for number in range(first, first + stage.steps):
             rate = learning_rate(stage, number - first)
             batch = batches.batch(number, supply.at(number))
             step.run(number, batch, loss=stage.loss, learning_rate=rate)
 
-    def source(self, kind: str) -> NegativeSource:
-        """Negatives that no refresh changes."""
+    def source(self, kind: str, mining: NegativesConfig) -> NegativeSource:
+        """Negatives that no refresh changes, BM25's mined as `mining` says."""
         match kind:
             case "random":
                 return self._random
             case "in_batch":
                 return NoNegatives()
             case "bm25+random":
-                return MixedNegatives([self.source("bm25"), self._random])
+                return MixedNegatives([self.source("bm25", mining), self._random])
             case "bm25":
-                if self._bm25 is None:
-                    self._bm25 = self.listed(mine_bm25(self.dataset, self.config.negatives))
-                return self._bm25
+                key = mining.without_scores().model_dump_json()
+                if key not in self._bm25:
+                    self._bm25[key] = self.listed(mine_bm25(self.dataset, mining))
+                return self._bm25[key]
         raise ValueError(f"no negatives {kind}")
 
     def mine(self, model: BiEncoder, config: RunConfig, step: int, previous: MinedNegatives | None) -> MinedNegatives:
@@ -217,24 +228,23 @@ class Branches:
 
 
 class _Supply:
-    """The negatives of each step of a stage."""
+    """The negatives of each step of a stage: a source's or, without one, ANN negatives."""
 
     def __init__(
         self,
         branches: Branches,
         model: BiEncoder,
         config: RunConfig,
-        stage: StageConfig,
         first: int,
-        live: NegativeSource | None,
+        source: NegativeSource | None,
     ) -> None:
         self._branches = branches
         self._model = model
         self._config = config
         self._first = first
-        self._mines = stage.negatives == "ance"
+        self._mines = source is None
         self._once = config.training.refresh == "static"
-        self._source = None if self._mines else live or branches.source(stage.negatives)
+        self._source = source
         self._arriving: dict[int, NegativeSource] = {}
         self._mined: MinedNegatives | None = None
 

@@ -51,13 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         for name in options.variants:
             if configured(values, VARIANTS[name].settings).negatives.exclude_answers:
                 dataset.answers("train")  # says so where there are none, before anything is trained
+        origin = {"machine": machine(options.device), "commit": commit(), "command": command()}
         branches = Branches(config, dataset, folder, options.refresh, options.lag, options.device)
         measure_bm25(branches, record, options.splits)
         for seed in range(config.training.seed, config.training.seed + options.seeds):
             for name in ("start", "warmup", *options.variants):
-                measure_variant(branches, record, values, name, seed, options)
-        result = summarise(record.values, options.splits[0])
-        print(result.to_json() if options.json else json.dumps(summary(record.values, options.splits[0]), indent=1))
+                measure_variant(branches, record, values, name, seed, options, origin)
+        split = "test" if "test" in options.splits else options.splits[0]
+        result = summarise(record.values, split)
+        print(result.to_json() if options.json else json.dumps(summary(record.values, split), indent=1))
     return result
 
 
@@ -70,9 +72,19 @@ def measure_bm25(branches: Branches, record: Record, splits: Sequence[str]) -> N
 
 
 def measure_variant(
-    branches: Branches, record: Record, values: Mapping[str, Any], name: str, seed: int, options: Namespace
+    branches: Branches,
+    record: Record,
+    values: Mapping[str, Any],
+    name: str,
+    seed: int,
+    options: Namespace,
+    origin: Mapping[str, str],
 ) -> None:
-    """Train a variant and score it on the splits on which it has not been; nothing if there is none."""
+    """Train a variant and score it on the splits on which it has not been; nothing if there is none.
+
+    Args:
+        origin: machine, commit and command of this process.
+    """
     changes = dict(change.split("=", 1) for change in options.set) if name in VARIANTS else {}
     shown = "@".join([name, *(f"{key}={value}" for key, value in sorted(changes.items()))])
     missing = [split for split in options.splits if split not in record.scores(shown, seed)]
@@ -86,13 +98,7 @@ def measure_variant(
     else:
         trained = branches.start(seed) if name == "start" else branches.warmed_up(seed)
     scores = branches.score(trained.model, missing)
-    facts = {
-        "steps": steps,
-        "seconds": trained.seconds,
-        "machine": machine(options.device),
-        "commit": commit(),
-        "command": command(),
-    }
+    facts = {"steps": steps, "seconds": trained.seconds, **origin}
     record.add(shown, variant.group, {**variant.settings, **changes}, seed, scores, facts)
     shown_scores = ", ".join(f"{split} {of[MEASURE]:.4f}" for split, of in scores.items())
     print(f"  seed {seed}: {shown}: {shown_scores} ({trained.seconds:.0f} s)", file=sys.stderr, flush=True)
