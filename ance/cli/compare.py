@@ -1,6 +1,7 @@
 """`ance compare`: whether two systems differ, by the paired randomisation test on their TREC runs."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from ance.evaluation.significance import Comparison
+    from ance.evaluation.trec_files import ByQuery
 
 
 def compare(
@@ -24,25 +26,33 @@ def compare(
 
     Runs of any system will do: of `ance eval --trec`, of two data formats, of another tool.
     """
-    compared = compare_files(a, b, qrels, measures)
+    from ance.evaluation.trec_files import read_qrels, read_run
+
+    judged, runs = read_qrels(qrels), (read_run(a), read_run(b))
+    compared = compare_runs(runs, judged, measures)
     if as_json:
         print(json.dumps({name: asdict(comparison) for name, comparison in compared.items()}, indent=1))
-    else:
-        print(table(compared, (str(a), str(b))))
+        return
+    for path, run in zip((a, b), runs, strict=True):
+        if missing := judged.keys() - run.keys():
+            print(f"{path} lacks {len(missing)} of {len(judged)} queries: they count as 0", file=sys.stderr)
+    print(table(compared, (str(a), str(b))))
 
 
-def compare_files(a: Path, b: Path, qrels: Path, measures: list[str] | None = None) -> "dict[str, Comparison]":
+def compare_runs(
+    runs: "tuple[ByQuery[float], ByQuery[float]]", qrels: "ByQuery[int]", measures: list[str] | None = None
+) -> "dict[str, Comparison]":
     """Measure -> comparison of two TREC runs under the same qrels.
 
     Raises:
-        AnceError: a file is not what it should be, or a measure cannot be used.
+        AnceError: a run has none of the queries, or a measure cannot be used.
     """
     from ance.evaluation.measures import MEASURES
     from ance.evaluation.significance import compare as randomisation_test
-    from ance.evaluation.trec_files import per_query_of_run, read_qrels, read_run
+    from ance.evaluation.trec_files import per_query_of_run
 
-    names, judged = measures or MEASURES, read_qrels(qrels)
-    of_a, of_b = (per_query_of_run(judged, read_run(run), names) for run in (a, b))
+    names = measures or MEASURES
+    of_a, of_b = (per_query_of_run(qrels, run, names) for run in runs)
     return {name: randomisation_test(of_a[name], of_b[name]) for name in names}
 
 

@@ -27,6 +27,13 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="Compare each system with this one, by the paired randomisation test.")
     ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A measure of ir-measures besides the usual ones, such as RR@100, or RR(rel=2)@10 where grade 1 does "
+            "not count; may be repeated."
+        ),
+    ] = None,
     best: Annotated[
         bool, typer.Option("--best", help="Let `ance` be the version that is best on dev, not the newest.")
     ] = False,
@@ -47,6 +54,7 @@ def evaluate(
         rerank_depth=rerank,
         candidates=candidates,
         against=against,
+        measures=measure or (),
         best=best,
         threads=threads,
     )
@@ -59,6 +67,8 @@ def evaluate(
 def table(report: dict[str, Any]) -> str:
     """The report as aligned text; p is of a difference as large between equal systems."""
     title = f"{report['dataset']}, {report['split']}, {report['queries']} queries"
+    if 0 < report["left_out"] < report["queries"]:
+        title += f", {report['left_out']} of them left out: they have no relevant passage"
     names = list(dict.fromkeys(name for values in report["systems"].values() for name in values))
     widths = {name: max(10, len(name) + 2) for name in names}
     head = f"{'system':12}" + "".join(f"{name:>{width}}" for name, width in widths.items())

@@ -55,6 +55,7 @@ def evaluate_splits(
     rerank_depth: int = 0,
     candidates: Candidates | None = None,
     against: str | None = None,
+    measures: Sequence[str] = (),
     best: bool = False,
     systems: Collection[str] = (),
     threads: int | None = None,
@@ -69,22 +70,26 @@ def evaluate_splits(
         rerank_depth: passages of BM25 that the run's reranker ranks again (0: it is left out).
         candidates: what each model also re-ranks, besides ranking the whole corpus.
         against: the system that each other one is compared with.
+        measures: besides those of `ance.evaluation.scores`, such as `RR@100`, or `RR(rel=2)@10` where passages of
+            grade 1 do not count.
         best: let ance be the version that is best on the dev split, in place of the run's newest checkpoint.
         systems: score only these (empty: all).
         threads: CPU threads (None: all).
 
     Returns:
-        For each split {"dataset", "split", "queries", "systems": {name: {measure: value}}} with the systems bm25,
-        start, warmup and ance; ance is the run's newest checkpoint, and a run without warm-up steps has no warmup.
+        For each split {"dataset", "split", "queries", "left_out", "systems": {name: {measure: value}}} with the systems
+        bm25, start, warmup and ance; of the queries, `left_out` have no relevant passage, and count for no measure of
+        judgements; ance is the run's newest checkpoint, and a run without warm-up steps has no warmup.
         With `rerank_depth` also bm25+rerank, with `candidates` also e.g. bm25+ance. The measures are those of
         `ance.evaluation.scores`. With `against` also
         {"against": {"system", "compared": {name: {measure: {"difference", "p", ...}}}}}.
 
     Raises:
-        AnceError: no such run, data set or split, or the run has no checkpoint or no reranker yet, or the data set
-            came with no candidates.
+        AnceError: no such run, data set, split, measure or system to compare with, or the run has no checkpoint or no
+            reranker yet, or the data set came with no candidates.
     """
     from ance.data.dataset import Dataset
+    from ance.evaluation.metrics import parse_measure
     from ance.evaluation.trec import write_split
     from ance.runtime.artifacts import fetch
     from ance.runtime.layout import RunLayout
@@ -98,14 +103,32 @@ def evaluate_splits(
     config = read_config(store, layout)
     dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), DEFAULT_CACHE))
     scored = _Run(store, layout, config, dataset, best)
-    for split in splits:
-        scored.dataset.queries(split)  # names a split that is not there, before any work
+    for split in splits:  # what is not there is named before any work
+        scored.dataset.queries(split)
+        if candidates is Candidates.GIVEN:
+            scored.dataset.candidates(split)
+    for name in measures:
+        parse_measure(name)
+    if against is not None and against not in (names := _names(scored, systems, candidates, rerank_depth)):
+        raise AnceError(f"no system '{against}' to compare with; there are: {', '.join(names)}")
     rankings = _rank_sparsely(scored, splits, systems, candidates, rerank_depth)
     _rank_densely(scored, rankings, systems, candidates)
     if trec is not None:
         for split, of_split in rankings.items():
             write_split(trec, run, dataset, split, of_split)
-    return [_report(scored, split, of_split, against) for split, of_split in rankings.items()]
+    return [_report(scored, split, of_split, against, measures) for split, of_split in rankings.items()]
+
+
+def _names(run: _Run, systems: Collection[str], candidates: Candidates | None, rerank_depth: int) -> list[str]:
+    """The systems that will be scored."""
+    models = [name for name in _steps(run.config, _last_step(run)) if not systems or name in systems]
+    reranking = [f"{candidates}+{name}" for name in models] if candidates else []
+    sparse = [BM25] if _ranks_sparsely(systems, candidates, rerank_depth) else []
+    return [*sparse, *([RERANKED] if rerank_depth else []), *models, *reranking]
+
+
+def _ranks_sparsely(systems: Collection[str], candidates: Candidates | None, rerank_depth: int) -> bool:
+    return not systems or BM25 in systems or candidates is Candidates.BM25 or rerank_depth > 0
 
 
 def _rank_sparsely(
@@ -114,7 +137,7 @@ def _rank_sparsely(
     """BM25 and the run's reranker on top of it, as far as they are asked for."""
     from ance.evaluation.systems import rank_bm25_splits, rerank
 
-    if systems and BM25 not in systems and candidates is not Candidates.BM25 and not rerank_depth:
+    if not _ranks_sparsely(systems, candidates, rerank_depth):
         return {split: {} for split in splits}
     found = rank_bm25_splits(run.dataset, splits, run.config.evaluation.depth)
     rankings = {split: {BM25: ranking} for split, ranking in found.items()}
@@ -146,17 +169,23 @@ def _rank_densely(run: _Run, rankings: "Rankings", systems: Collection[str], can
                 rankings[split][f"{candidates}+{name}"] = dense.reranked
 
 
-def _report(run: _Run, split: str, rankings: "Mapping[str, Ranking]", baseline: str | None) -> dict[str, Any]:
+def _report(
+    run: _Run, split: str, rankings: "Mapping[str, Ranking]", baseline: str | None, more: Sequence[str]
+) -> dict[str, Any]:
+    from ance.evaluation.measures import MEASURES
+    from ance.evaluation.metrics import unanswerable
     from ance.evaluation.scores import against, score
 
+    measures = tuple(dict.fromkeys([*MEASURES, *more]))
     report: dict[str, Any] = {
         "dataset": run.config.dataset,
         "split": split,
         "queries": len(run.dataset.queries(split)),
-        "systems": score(run.dataset, split, rankings),
+        "left_out": unanswerable(run.dataset.qrels(split)),
+        "systems": score(run.dataset, split, rankings, measures),
     }
     if baseline is not None:
-        compared = against(run.dataset, split, rankings, baseline)
+        compared = against(run.dataset, split, rankings, baseline, measures)
         report["against"] = {
             "system": baseline,
             "compared": {name: {each: asdict(one) for each, one in of.items()} for name, of in compared.items()},

@@ -15,6 +15,8 @@ MEASURES = ("RR@10", "nDCG@10", "R@100", "R@1000")
 FAMILIES = ("RR", "nDCG", "R", "P", "AP", "Success")
 """Measures that depend only on the ranks of judged passages."""
 
+PARAMETERS = {"cutoff", "rel"}
+
 _Run = dict[str, dict[str, float]]
 
 
@@ -63,31 +65,31 @@ def per_query(
     queries = np.flatnonzero(qrels.positive_counts()[: len(ids)])
     judgements = {str(query): _judgements(qrels, query) for query in queries.tolist()}
     judged = judged_passages(qrels, ids)
+    parsed = {name: parse_measure(name) for name in measures}
+    values = {measure: np.full(len(ids), np.nan) for measure in parsed.values()}
     by_cutoff = defaultdict(list)
-    for name in measures:
-        parsed = parse_measure(name)
-        by_cutoff[parsed["cutoff"]].append((name, parsed))
-    values = {name: np.full(len(ids), np.nan) for name in measures}
+    for measure in values:
+        by_cutoff[measure["cutoff"]].append(measure)
     for cutoff, group in by_cutoff.items():
-        names = {parsed: name for name, parsed in group}
-        evaluator = ir_measures.evaluator(list(names), judgements)
-        for query, parsed, value in evaluator.iter_calc(_run(queries, ids, judged[:, :cutoff])):
-            values[names[parsed]][int(query)] = value
-    return values
+        evaluator = ir_measures.evaluator(group, judgements)
+        for query, measure, value in evaluator.iter_calc(_run(queries, ids, judged[:, :cutoff])):
+            values[measure][int(query)] = value
+    return {name: values[measure] for name, measure in parsed.items()}
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
     """A measure by its name.
 
     Raises:
-        AnceError: it is not of the `FAMILIES`, or has no cutoff.
+        AnceError: it is not of the `FAMILIES`, has no cutoff, or has parameters besides it and `rel`, the least grade
+            of a relevant passage.
     """
-    wanted = f"use one of {', '.join(FAMILIES)} with a cutoff, as in nDCG@10"
+    wanted = f"use one of {', '.join(FAMILIES)} with a cutoff, as in nDCG@10 or RR(rel=2)@10"
     try:
         parsed = ir_measures.parse_measure(name)
     except (NameError, ValueError) as error:
         raise AnceError(f"evaluation: there is no measure '{name}', {wanted}") from error
-    if parsed.NAME not in FAMILIES or "cutoff" not in parsed.params:
+    if parsed.NAME not in FAMILIES or "cutoff" not in parsed.params or not parsed.params.keys() <= PARAMETERS:
         raise AnceError(f"evaluation: measure '{name}' does not fit, {wanted}")
     return parsed
 

@@ -57,10 +57,10 @@ def mean_scores(
     return {name: float(np.nanmean(of_queries)) for name, of_queries in values.items()}
 
 
-def score(dataset: Dataset, split: str, rankings: Mapping[str, Ranking]) -> Scores:
+def score(dataset: Dataset, split: str, rankings: Mapping[str, Ranking], measures: Sequence[str] = MEASURES) -> Scores:
     """Every measure of every system: system -> measure -> mean over the queries.
 
-    `MEASURES`, Judged@10 and hole rates (paper, table 6) where the split has judgements; Coverage@20 and Coverage@100
+    `measures`, Judged@10 and hole rates (paper, table 6) where the split has judgements; Coverage@20 and Coverage@100
     where it has answers; and with a ranking named `bm25`, `overlap@100`: the share of a system's first 100 passages
     that are among BM25's.
 
@@ -70,8 +70,8 @@ def score(dataset: Dataset, split: str, rankings: Mapping[str, Ranking]) -> Scor
     qrels = dataset.qrels(split)
     scores: Scores = {}
     for name, ranking in rankings.items():
-        scores[name] = mean_scores(dataset, split, ranking.ids)
-        if MEASURES[0] in scores[name]:
+        scores[name] = mean_scores(dataset, split, ranking.ids, measures)
+        if measures[0] in scores[name]:
             scores[name][JUDGED] = float(np.nanmean(judged_at(qrels, ranking.ids)))
             scores[name] |= {holes: hole_rate(qrels, ranking.ids, k) for holes, k in HOLES.items()}
         if BM25 in rankings and name != BM25:

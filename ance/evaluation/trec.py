@@ -29,8 +29,9 @@ def write_run(
 ) -> None:
     """Write a ranking as a TREC run: `query Q0 passage rank score tag`, rank from 1, best first.
 
-    The file appears whole or not at all. Scores have the 9 digits that tell any two float32 apart; note that
-    trec_eval sorts by them, and equal ones by its own rule, whatever the rank says. For ids see `field`.
+    The file appears whole or not at all. trec_eval sorts by scores, equal ones by its own rule, whatever the rank
+    says: where scores do not fall, the later one is lowered to the next float32, which its 9 digits tell apart. So
+    every tool measures the ranking that is written. For ids see `field`.
 
     Args:
         path: file to write or replace.
@@ -48,7 +49,7 @@ def write_run(
     names = _names(passage_ids, ids[ids >= 0])
 
     def lines() -> Iterator[str]:
-        for row, (passages, values) in enumerate(zip(ids.tolist(), scores.tolist(), strict=True)):
+        for row, (passages, values) in enumerate(zip(ids.tolist(), _falling(scores).tolist(), strict=True)):
             query = field(query_ids[row])
             for rank, (passage, score) in enumerate(zip(passages, values, strict=True), 1):
                 if passage >= 0:
@@ -89,6 +90,15 @@ def write_split(folder: Path, run: str, dataset: Dataset, split: str, rankings: 
 def field(text_id: str) -> str:
     """An id as it stands in a file: columns end at white space, so that in ids is percent-encoded."""
     return WHITE_SPACE.sub(lambda found: quote(found[0]), text_id)
+
+
+def _falling(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores float32 [Q, k] that fall from rank to rank, the same wherever they did."""
+    falling = scores.copy()
+    for rank in range(1, scores.shape[1]):
+        below = np.nextafter(falling[:, rank - 1], np.float32(-np.inf))
+        falling[:, rank] = np.minimum(falling[:, rank], below)
+    return falling
 
 
 def _names(passage_ids: Sequence[str], rows: NDArray[np.int64]) -> dict[int, str]:

@@ -1,5 +1,6 @@
 """TREC run and qrels files of any system, read to be measured and compared."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +9,7 @@ import ir_measures
 import numpy as np
 from numpy.typing import NDArray
 
+from ance.data.sources.lines import open_bytes
 from ance.errors import AnceError
 from ance.evaluation.metrics import parse_measure
 
@@ -41,27 +43,41 @@ def per_query_of_run(
 ) -> Mapping[str, NDArray[np.float64]]:
     """Each measure of each query that has a relevant passage, in the order of the qrels: measure -> float64 [Q].
 
-    A query that the run lacks counts as 0.
+    A query that the run lacks counts as 0. All measures are of one ranking, trec_eval's: by score as a float32, the
+    highest first, and equal ones by the passage's id, the last in the alphabet first.
 
     Raises:
-        AnceError: no query has a relevant passage, or a measure is none that can be used.
+        AnceError: no query has a relevant passage, none of those that have one is in the run, or a measure is none
+            that can be used.
     """
     judged = {query: grades for query, grades in qrels.items() if max(grades.values()) > 0}
     if not judged:
         raise AnceError(f"evaluation: none of the {len(qrels)} queries has a relevant passage, check the qrels")
+    if judged.keys().isdisjoint(run):
+        raise AnceError(
+            f"evaluation: none of the {len(judged)} queries with a relevant passage is in the run, whose first is "
+            f"'{next(iter(run), '')}'; give the run and the qrels of the same queries"
+        )
     rows = {query: row for row, query in enumerate(judged)}
-    names = {parse_measure(name): name for name in measures}
-    values = {name: np.zeros(len(rows)) for name in measures}
-    for query, parsed, value in ir_measures.iter_calc(list(names), judged, run):
-        values[names[parsed]][rows[query]] = value
-    return values
+    parsed = {name: parse_measure(name) for name in measures}
+    values = {measure: np.zeros(len(rows)) for measure in parsed.values()}
+    ranked = {query: _by_rank(run[query]) for query in judged if query in run}
+    for query, measure, value in ir_measures.iter_calc(list(values), judged, ranked):
+        values[measure][rows[query]] = value
+    return {name: values[measure] for name, measure in parsed.items()}
+
+
+def _by_rank(scores: Mapping[str, float]) -> dict[str, float]:
+    """The passages of a query in the order of trec_eval, with scores that no tool can order otherwise."""
+    order = sorted(scores, key=lambda passage: (np.float32(scores[passage]), passage), reverse=True)
+    return {passage: float(-rank) for rank, passage in enumerate(order)}
 
 
 def _read(path: Path, layout: str, column: int, number: Callable[[str], N]) -> ByQuery[N]:
     """Query -> passage -> the number in a column of each line."""
     found: ByQuery[N] = {}
     width = len(layout.split())
-    with path.open(encoding="utf-8") as lines:
+    with open_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
         for count, line in enumerate(lines, 1):
             columns = line.split()
             if not columns:

@@ -1,5 +1,6 @@
 """`ance compare`: two runs under the same qrels."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -44,3 +45,29 @@ def test_what_cannot_be_measured_is_one_line(ance: Ance, files: tuple[Path, Path
         "there is no measure 'MMR@10'" in ance("compare", worse, better, "--qrels", qrels, "--measure", "MMR@10").error
     )
     assert "No such file" in ance("compare", worse, tmp_path / "none", "--qrels", qrels).error
+    kept = worse.read_text()
+    worse.write_text(kept.replace("q", "Q"))
+    error = ance("compare", worse, better, "--qrels", qrels).error
+    assert "none of the 10 queries with a relevant passage is in the run, whose first is 'Q0'" in error
+
+
+def test_queries_that_a_run_lacks_are_counted(ance: Ance, files: tuple[Path, Path, Path]) -> None:
+    worse, better, qrels = files
+    better.write_text("".join(better.read_text().splitlines(keepends=True)[:14]))
+    ended = ance("compare", worse, better, "--qrels", qrels, "--measure", "RR@10")
+    assert f"{better} lacks 3 of 10 queries: they count as 0" in ended.err
+    assert ended.out.splitlines()[-1].split()[1:3] == ["0.5000", "0.7000"]
+
+
+def test_a_measure_has_its_value_under_each_of_its_names(ance: Ance, files: tuple[Path, Path, Path]) -> None:
+    worse, better, qrels = files
+    names = ("--measure", "RR@10", "--measure", "MRR@10")
+    compared = json.loads(ance("compare", worse, better, "--qrels", qrels, *names, "--json").out)
+    assert compared["RR@10"] == compared["MRR@10"] and compared["RR@10"]["mean_a"] == 0.5
+
+
+def test_compressed_runs_are_read(ance: Ance, files: tuple[Path, Path, Path]) -> None:
+    worse, better, qrels = files
+    packed = better.with_suffix(".run.gz")
+    packed.write_bytes(gzip.compress(better.read_bytes()))
+    assert "1.0000" in ance("compare", worse, packed, "--qrels", qrels).out

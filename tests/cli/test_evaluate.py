@@ -13,8 +13,11 @@ SYSTEMS = {
 }
 
 
+REPORT = {"dataset": "salad", "split": "test", "queries": 24, "left_out": 0, "systems": SYSTEMS}
+
+
 def test_every_system_is_a_row_under_the_measures() -> None:
-    title, head, *rows = table({"dataset": "salad", "split": "test", "queries": 24, "systems": SYSTEMS}).splitlines()
+    title, head, *rows = table(REPORT).splitlines()
     assert title == "salad, test, 24 queries"
     assert head.split() == ["system", "RR@10", "nDCG@10", "R@100", "R@1000"]
     assert [row.split() for row in rows] == [
@@ -22,6 +25,11 @@ def test_every_system_is_a_row_under_the_measures() -> None:
         ["ance", "0.6124", "0.6200", "0.9500", "1.0000"],
     ]
     assert len({len(row) for row in (head, *rows)}) == 1
+
+
+def test_queries_that_count_for_nothing_are_counted() -> None:
+    title = table(REPORT | {"left_out": 3}).splitlines()[0]
+    assert title == "salad, test, 24 queries, 3 of them left out: they have no relevant passage"
 
 
 def test_the_version_that_is_best_on_dev_can_stand_for_the_run(salad: Salad) -> None:

@@ -139,6 +139,15 @@ def test_the_table_shows_how_each_system_differs(ance: Ance, run: ServiceRun) ->
     assert any(row.startswith("ance - bm25: RR@10 ") and "(p " in row for row in ended.out.splitlines())
 
 
+def test_more_measures_can_be_asked_for(ance: Ance, run: ServiceRun) -> None:
+    command = ("eval", "--store", run.store.url, "--run", "tiny", "--split", "lunch", "--json", "--against", "bm25")
+    report = json.loads(ance(*command, "--measure", "RR@100", "--measure", "R(rel=2)@10").out)
+    assert report["systems"]["ance"]["RR@100"] >= report["systems"]["ance"]["RR@10"] > 0
+    assert report["systems"]["ance"]["R(rel=2)@10"] == 0, "all grades are 1"
+    assert "RR@100" in report["against"]["compared"]["ance"]
+    assert report["left_out"] == 0
+
+
 def test_what_cannot_be_scored_is_refused(ance: Ance, run: ServiceRun) -> None:
     command = ("eval", "--store", run.store.url, "--run", "tiny")
     assert "has no split 'supper'" in ance(*command, "--split", "supper").error
@@ -146,5 +155,13 @@ def test_what_cannot_be_scored_is_refused(ance: Ance, run: ServiceRun) -> None:
         "split 'lunch': its source gave no candidates"
         in ance(*command, "--split", "lunch", "--candidates", "given").error
     )
-    with pytest.raises(AnceError, match="no system 'bm26' to compare with"):
-        evaluate_splits(run.store.url, "tiny", ["dev"], against="bm26")
+    assert "measure 'RR' does not fit" in ance(*command, "--split", "dev", "--measure", "RR").error
+
+
+def test_a_system_that_is_not_there_is_named_before_any_work(run: ServiceRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(systems, "stream_corpus")
+    there = "bm25, start, warmup, ance, given\\+start, given\\+warmup, given\\+ance"
+    with pytest.raises(AnceError, match=f"no system 'bm26' to compare with; there are: {there}$"):
+        evaluate_splits(run.store.url, "tiny", ["dev"], candidates=Candidates.GIVEN, against="bm26")
+    with pytest.raises(AnceError, match=r"there are: warmup$"):
+        evaluate_splits(run.store.url, "tiny", ["dev"], systems=["warmup"], against="bm25")

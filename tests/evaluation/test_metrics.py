@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -98,9 +99,9 @@ def test_no_relevant_passage_at_all_is_an_error() -> None:
         measure(qrels({5: 0}), np.array([ranked(5)]))
 
 
-@pytest.mark.parametrize("name", ["MMR@10", "RR", "Judged@10", "10"])
+@pytest.mark.parametrize("name", ["MMR@10", "RR", "Judged@10", "10", "nDCG(dcg='exp-log2')@10"])
 def test_a_measure_that_cannot_be_used_is_named(name: str) -> None:
-    with pytest.raises(AnceError, match=rf"measure '{name}'.* use one of RR, nDCG, .* with a cutoff"):
+    with pytest.raises(AnceError, match=rf"measure '{re.escape(name)}'.* use one of RR, nDCG, .* with a cutoff"):
         measure(qrels({5: 1}), np.array([ranked(5)]), [name])
 
 

@@ -40,6 +40,14 @@ def test_scores_read_back_as_the_same_float32(tmp_path: Path) -> None:
     assert [np.float32(score) for *_, score, _ in fields] == [SCORES[0, 0], SCORES[0, 1], SCORES[1, 0]]
 
 
+def test_equal_scores_are_lowered_until_they_fall(tmp_path: Path) -> None:
+    ids, scores = np.array([[0, 1, 2]]), np.array([[1.0, 1.0, 1.0]], np.float32)
+    write_run(tmp_path / "run.trec", ["q"], ["a", "b", "c"], ids, scores, "x")
+
+    read = [np.float32(line.split()[4]) for line in (tmp_path / "run.trec").read_text().splitlines()]
+    assert read[0] == 1 and read[0] > read[1] > read[2] > 0.999999
+
+
 def test_white_space_in_ids_is_encoded_alike_in_both_files(tmp_path: Path) -> None:
     queries, passages = ["q\u00a01", "q\t2"], ["linux/a b", "b\u2003c", "100%"]
     write_run(tmp_path / "run.trec", queries, passages, IDS, SCORES, "ance")

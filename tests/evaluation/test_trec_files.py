@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytrec_eval
 
 from ance.data.qrels import Qrels
 from ance.errors import AnceError
@@ -23,6 +24,33 @@ def test_a_run_that_was_written_has_the_measures_of_the_ranking(tmp_path: Path) 
     expected = per_query(qrels, ids, MEASURES)
     for name in MEASURES:
         np.testing.assert_allclose(found[name], expected[name][~np.isnan(expected[name])])
+
+
+def test_trec_eval_measures_the_ranking_that_was_written_whatever_its_ties(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    qrels = Qrels.build(40, np.arange(40), rng.integers(0, 20, 40), np.ones(40, np.int32))
+    ids = np.stack([rng.permutation(20) for _ in range(40)])
+    scores = np.sort(rng.integers(0, 3, (40, 20)).astype(np.float32))[:, ::-1]
+    queries, passages = [f"q{row}" for row in range(40)], [f"p{row}" for row in range(20)]
+    write_run(tmp_path / "a.run", queries, passages, ids, scores, "a")
+    write_qrels(tmp_path / "a.qrels", queries, passages, qrels)
+    with (tmp_path / "a.qrels").open() as judged, (tmp_path / "a.run").open() as run:
+        evaluator = pytrec_eval.RelevanceEvaluator(pytrec_eval.parse_qrel(judged), {"recip_rank", "ndcg_cut.10"})
+        theirs = evaluator.evaluate(pytrec_eval.parse_run(run))
+    ours = per_query(qrels, ids, ["RR@20", "nDCG@10"])
+    np.testing.assert_allclose(ours["RR@20"], [theirs[query]["recip_rank"] for query in queries])
+    np.testing.assert_allclose(ours["nDCG@10"], [theirs[query]["ndcg_cut_10"] for query in queries])
+
+
+def test_all_measures_of_another_tools_run_are_of_trec_evals_order() -> None:
+    tied = {"q": {"a": 1.0, "b": 1.0, "c": 1.0 + 1e-9}}
+    found = per_query_of_run({"q": {"a": 1}}, tied, ["RR@10", "AP@10", "P@1"])
+    evaluator = pytrec_eval.RelevanceEvaluator({"q": {"a": 1}}, {"recip_rank", "map_cut.10", "P.1"})
+    theirs = evaluator.evaluate(tied)["q"]
+    assert [found[name][0] for name in ("RR@10", "AP@10", "P@1")] == [
+        theirs[name] for name in ("recip_rank", "map_cut_10", "P_1")
+    ]
+    assert found["RR@10"][0] == pytest.approx(1 / 3), "equal as float32: c, then b, then a"
 
 
 def test_a_query_that_the_run_lacks_counts_as_0_and_one_without_a_relevant_passage_not_at_all() -> None:
