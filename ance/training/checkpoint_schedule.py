@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 PHASE = re.compile(r"(\d+):(\d+)")
 
@@ -41,10 +43,15 @@ class CheckpointSchedule:
             raise ValueError(f"'{schedule}' has an interval of 0 steps: at least 1")
         return cls(phases)
 
-    @property
-    def longest(self) -> int:
-        """The longest interval."""
-        return max(interval for _, interval in self.phases)
+    def longest(self, start: int, stop: int) -> int:
+        """The most steps between two checkpoints in a row of a stage that has one at `start` and one at `stop`.
+
+        More than any interval where a phase ends before its next checkpoint is due.
+        """
+        steps = [start]
+        while steps[-1] < stop:
+            steps.append(min(self.next_due(steps[-1]), stop))
+        return max((later - earlier for earlier, later in pairwise(steps)), default=0)
 
     def interval(self, step: int) -> int:
         """Steps from one checkpoint to the next around the step after `step`."""
@@ -57,6 +64,12 @@ class CheckpointSchedule:
     def last_due(self, step: int) -> int:
         """The last step that was due by the time `step` steps of the run are done; 0, the start, is always."""
         return max(self._last_of_phases(step))
+
+    def next_due(self, step: int) -> int:
+        """The first step after `step` that is due."""
+        ends = [*(first for first, _ in self.phases[1:]), inf]
+        due = (first + (max(0, step - first) // interval + 1) * interval for first, interval in self.phases)
+        return next(at for at, end in zip(due, ends, strict=True) if at <= end)
 
     def _last_of_phases(self, step: int) -> Iterator[int]:
         yield 0

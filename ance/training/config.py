@@ -173,7 +173,8 @@ class TrainingConfig(BatchConfig):
     asynchrony saves."""
     max_async_gap: NonNegativeInt = 0
     """Pause while the negatives in use come from a checkpoint more than this many steps old (0: never, as in
-    the paper). At least `checkpoint_steps`, or the trainer would wait for a checkpoint it has yet to reach."""
+    the paper). At least the most steps between two checkpoints, or the trainer would wait for one it has yet to
+    reach."""
     early_stopping: EarlyStoppingConfig | None = None
     """When the second stage ends before its last step (None: never). Needs a dev split."""
     gradient_norm_steps: PositiveInt = 1
@@ -187,9 +188,11 @@ class TrainingConfig(BatchConfig):
 
     @model_validator(mode="after")
     def _gap_can_be_kept(self) -> Self:
-        if 0 < self.max_async_gap < self.checkpoints.longest:
+        longest = self.checkpoints.longest(self.warmup.steps, self.total_steps) if self.max_async_gap else 0
+        if self.max_async_gap < longest:
             raise ValueError(
-                f"max_async_gap ({self.max_async_gap}) must be 0 or at least checkpoint_steps ({self.checkpoint_steps})"
+                f"max_async_gap ({self.max_async_gap}) must be 0 or at least {longest}, the most steps between two"
+                f" checkpoints of the second stage (checkpoint_steps: {self.checkpoint_steps})"
             )
         if self.ance.negatives == "adore" and (self.synchronous or self.max_async_gap):
             raise ValueError("negatives: adore are never old: leave synchronous and max_async_gap out")

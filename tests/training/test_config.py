@@ -1,6 +1,8 @@
 """Settings of training that do not fit together are refused."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ance.training.config import StageConfig, TrainingConfig
@@ -26,7 +28,8 @@ def test_negatives_of_the_batch_go_with_a_loss_over_the_batch(loss: str) -> None
     ("settings", "message"),
     [
         ({"checkpoint_steps": "5:10"}, "checkpoint_steps\n.*must rise from 0"),
-        ({"checkpoint_steps": "0:5,40:10", "max_async_gap": 9}, r"max_async_gap \(9\) must be 0 or at least"),
+        ({"checkpoint_steps": "0:5,40:10", "max_async_gap": 9}, r"max_async_gap \(9\) must be 0 or at least 10"),
+        ({"checkpoint_steps": "0:5,42:10", "max_async_gap": 10}, r"must be 0 or at least 12, the most steps between"),
         ({"synchronous": True, "max_async_gap": 10}, "leave max_async_gap at 0"),
         ({"refresh": "static", "synchronous": True}, "refresh: static goes with neither"),
         ({"refresh": "static", "max_async_gap": 10}, "refresh: static goes with neither"),
@@ -95,6 +98,35 @@ def test_how_old_negatives_may_be_follows_from_the_mode() -> None:
     assert [training(max_async_gap=10).oldest_negatives(step) for step in (20, 29, 31)] == [20, 20, 21]
     schedule = training(checkpoint_steps="0:5,40:10", synchronous=True)
     assert [schedule.oldest_negatives(step) for step in (20, 24, 25, 40, 49, 50)] == [20, 20, 25, 40, 40, 50]
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.integers(1, 90), st.integers(1, 30), max_size=4),
+    st.integers(1, 30),
+    st.integers(0, 40),
+    st.integers(1, 60),
+    st.integers(1, 90),
+)
+def test_no_step_needs_newer_negatives_than_the_newest_checkpoint_can_give(
+    later: dict[int, int], first: int, warmup: int, steps: int, gap: int
+) -> None:
+    schedule = ",".join(f"{begin}:{interval}" for begin, interval in sorted({0: first, **later}.items()))
+    stages = {"warmup": WARMUP | {"steps": warmup}, "ance": ANCE | {"steps": steps}}
+    try:
+        config = training(**stages, checkpoint_steps=schedule, max_async_gap=gap)
+    except ValidationError as error:
+        assert "max_async_gap" in str(error) and gap < longest_pause(schedule, stages)
+        return
+    for step in range(warmup, warmup + steps):
+        newest = max(warmup, config.checkpoints.last_due(step))
+        assert config.oldest_negatives(step) <= newest
+
+
+def longest_pause(schedule: str, stages: dict[str, object]) -> int:
+    """The most steps between two checkpoints of the second stage."""
+    config = training(**stages, checkpoint_steps=schedule)
+    return config.checkpoints.longest(config.warmup.steps, config.total_steps)
 
 
 def test_adore_keeps_the_passages_of_the_checkpoint_that_begins_its_stage() -> None:
