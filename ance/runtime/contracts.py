@@ -96,6 +96,12 @@ class RunConfig(Section):
                 f"training.ance.teacher.depth ({depth}) must be at least negatives.sample ({negatives.sample})"
                 f" and at most negatives.candidates ({negatives.candidates})"
             )
+        pools = negatives.momentum + negatives.lookahead
+        if depth is not None and depth > negatives.sample and negatives.sampling == "top" and pools:
+            raise ValueError(
+                f"of the {depth} that the teacher scores negatives.sampling: top keeps the highest ranked, and none of"
+                " momentum and lookahead: set negatives.sampling: uniform, or leave training.ance.teacher.depth out"
+            )
         return self
 
     @classmethod

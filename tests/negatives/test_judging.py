@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from ance.negatives.config import TeacherConfig
+from ance.data.qrels import Qrels
+from ance.negatives.config import NegativesConfig, TeacherConfig
 from ance.negatives.filters import judged_relevant
 from ance.negatives.judging import judge, pairs_to_score, to_draw
 from ance.negatives.mined import MinedNegatives, mine
+from ance.negatives.mixing import Pool
 from ance.negatives.pair_scores import PairScores, pairs_of
 from tests.negatives.test_mined import CONFIG, QUERIES, qrels, ranking
 
@@ -80,6 +82,21 @@ def test_the_highest_ranked_of_what_is_left_are_kept_where_the_highest_are_drawn
     judged = judge(mined, POSITIVES, known, config, TEACHER, step=1)
     whole = judge(mined, POSITIVES, known, config.model_copy(update={"sample": DEPTH}), TEACHER, step=1)
     assert_array_equal(judged.negatives, whole.negatives[:, : CONFIG.sample])
+
+
+def test_a_pool_keeps_its_share_of_what_is_left() -> None:
+    queries, share = 400, 0.5
+    ids = np.tile(np.arange(60), (queries, 1))
+    scores = np.tile(np.linspace(1, 0, 60, dtype=np.float32), (queries, 1))
+    judgements = Qrels.build(queries, np.arange(queries), np.full(queries, 59), np.ones(queries, np.int32))
+    pool = Pool(np.tile(np.arange(40, 50), (queries, 1)), share)
+    config = NegativesConfig(candidates=40, sample=4, momentum=share)
+    mined = mine(ids, scores, judgements, to_draw(config, TEACHER), step=1, pools=[pool])
+    positives = judgements.padded_positives(np.arange(queries))
+    pairs = np.unique(pairs_to_score(mined, positives))
+    known = PairScores(pairs, np.random.default_rng(5).standard_normal(len(pairs)).astype(np.float32))
+    kept = judge(mined, positives, known, config, TEACHER, step=1).negatives
+    assert (kept >= 40).sum() == pytest.approx(share * (kept >= 0).sum(), rel=0.1)
 
 
 def test_without_a_margin_nothing_is_dropped_and_the_scores_come_along() -> None:

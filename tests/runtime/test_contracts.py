@@ -50,3 +50,26 @@ def test_a_teacher_scores_as_many_negatives_as_are_published_and_no_more_than_th
     else:
         with pytest.raises(AnceError, match=r"depth \(\d+\) must be at least negatives.sample \(5\) and at most"):
             parsed(training={"ance": ance})
+
+
+@pytest.mark.parametrize(
+    ("negatives", "depth", "fits"),
+    [
+        ({"sampling": "top", "momentum": 0.2}, 10, False),
+        ({"sampling": "top", "lookahead": 0.2}, 10, False),
+        ({"sampling": "top", "momentum": 0.2}, 5, True),
+        ({"sampling": "top", "momentum": 0.2}, None, True),
+        ({"sampling": "uniform", "momentum": 0.2}, 10, True),
+        ({"sampling": "top"}, 10, True),
+    ],
+)
+def test_momentum_and_lookahead_negatives_do_not_vanish_when_the_highest_ranked_are_kept(
+    negatives: dict[str, object], depth: int | None, fits: bool
+) -> None:
+    teacher = {"cross_encoder": "folder", "denoise_margin": 1.0, "depth": depth}
+    ance = {"steps": 60, "learning_rate": 1e-3, "negatives": "ance", "teacher": teacher}
+    if fits:
+        assert parsed(training={"ance": ance}, negatives=negatives).training.ance.teacher is not None
+    else:
+        with pytest.raises(AnceError, match="keeps the highest ranked, and none of momentum and lookahead"):
+            parsed(training={"ance": ance}, negatives=negatives)
