@@ -77,6 +77,16 @@ class Recipe(Section):
         training = self.run["training"]
         return any(training[stage]["steps"] for stage in ("warmup", "ance"))
 
+    def require_start(self) -> None:
+        """Check that the model to start from is there, if another recipe makes it.
+
+        Raises:
+            AnceError: it is not; the message has the commands that make it.
+        """
+        start = Path(self.run["model"]["name_or_path"])
+        if start.parts[0] in names() and not start.is_dir():
+            raise AnceError(f"model.name_or_path: no folder {start} here; run, in this folder: {self.command}")
+
     def require_measurable(self, splits: Mapping[str, SplitFacts]) -> None:
         """Check that the data set allows to measure all that is expected.
 

@@ -38,6 +38,7 @@ def reproduce(
         return
     recipe, text = read_recipe(name)
     print(f"{recipe.title}\n  source: {recipe.source}\n  downloads: {recipe.downloads or 'nothing'}", flush=True)
+    recipe.require_start()
     experiment = Experiment.create(folder or Path(Path(name).stem), text, name, recipe.spec())
     recipe.require_measurable(experiment.splits())
     if not experiment.train(inferencers):

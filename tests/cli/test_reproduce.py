@@ -70,6 +70,18 @@ def test_every_recipe_is_valid_and_says_what_it_needs(name: str) -> None:
     }
 
 
+def test_a_start_that_another_recipe_makes_is_asked_for_with_its_commands(
+    ance: Ance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = ance("reproduce", "marco-passage-firstp").error
+    assert (
+        "no folder marco-passage-warmup/export here; run, in this folder: ance reproduce marco-passage-warmup && "
+        in error
+    )
+    assert not list(tmp_path.iterdir()), "nothing is prepared before"
+
+
 def test_the_experiments_of_the_paper_and_of_this_project_have_recipes() -> None:
     negatives = ("bm25", "random", "nce", "bm25-random", "bm25-then-random", "bm25-then-nce", "bm25-then-bm25-random")
     passages = {f"marco-passage-{kind}" for kind in ("warmup", "firstp", "star", "adore", "released", *negatives)}
