@@ -30,7 +30,11 @@ CLAIMS = (
     Claim("ANCE+in-batch against all others", ("ance+in-batch",), (*PEERS, "ance", *NCE, *IN_BATCH)),
     Claim("the best step beyond against ANCE+in-batch", BEYOND, ("ance+in-batch",)),
 )
-ASIDE = Claim("ANCE against NCE, which has a loss of its own", ("ance",), NCE)
+ASIDE = (
+    Claim("ANCE against its warm-up", ("ance",), ("warmup",)),
+    Claim("ANCE against NCE, which has a loss of its own", ("ance",), NCE),
+)
+"""What is no claim, but tells more of one."""
 
 
 class Comparison(NamedTuple):
@@ -40,6 +44,8 @@ class Comparison(NamedTuple):
     theirs: str
     gain: float
     """Per cent of the mean over the seeds."""
+    of_seeds: tuple[float, float]
+    """Per cent, lowest and highest of a seed, whose variants have the same warm-up."""
     apart: bool
     """Every seed of the one is better than every seed of the other."""
 
@@ -64,8 +70,14 @@ def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
     if len(known) < len(spreads):
         return None
     best = max(theirs, key=lambda name: known[name].mean)
-    gain = 100 * (known[mine].mean / known[best].mean - 1)
-    return Comparison(mine, best, gain, not known[mine].overlaps(known[best]))
+    ours, others = (results.variants[name].by_seed(split, MEASURE) for name in (mine, best))
+    of_seeds = [_gain(ours[seed], others[seed]) for seed in ours.keys() & others.keys()]
+    gain = _gain(known[mine].mean, known[best].mean)
+    return Comparison(mine, best, gain, (min(of_seeds), max(of_seeds)), not known[mine].overlaps(known[best]))
+
+
+def _gain(ours: float, theirs: float) -> float:
+    return 100 * (ours / theirs - 1)
 
 
 def _best(results: Results, names: list[str], split: str) -> str:

@@ -25,8 +25,9 @@ lowest and highest in brackets. `pairwise` is the paper's loss, one positive aga
 the other passages of the batch besides; `beyond` is ANCE with in-batch negatives and one step more; `mining` is ANCE
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model.
 
-Settings are chosen on dev, with the seeds that all of a kind's settings have; of the steps beyond, one. The other side
-of a claim is whatever is best on test. A claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets
+Settings are chosen on dev, with the seeds that all of a kind's settings have, the first one at least; of the steps
+beyond, one. The other side of a claim is whatever is best on test; in brackets is what it comes to with a single seed,
+both from the same warm-up. A claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets
 that count. medquad has two versions: medquad-concept is the same passages with the labels completed and the queries
 split anew; the first one counts.
 """
@@ -111,7 +112,7 @@ def _table(results: Results, split: str) -> Iterator[str]:
 
 def _comparisons(results: Results, split: str) -> Iterator[str]:
     """What the split says, claim by claim, with what counted on both sides."""
-    for claim in (*CLAIMS, ASIDE):
+    for claim in (*CLAIMS, *ASIDE):
         if (found := compare(results, claim, split)) is not None:
             yield f"- {claim.title}: {_words(found, claim)}"
 
@@ -119,8 +120,9 @@ def _comparisons(results: Results, split: str) -> Iterator[str]:
 def _words(found: Comparison, claim: Claim) -> str:
     names = [" ".join(filter(None, _named(name))) for name in (found.ours, found.theirs)]
     best = ", the best of them" if len(claim.others) > 1 else ""
+    low, high = found.of_seeds
     spread = "" if found.apart else ", a gap within the seeds' spread"
-    return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} %{spread}."
+    return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} % ({low:+.1f} to {high:+.1f}){spread}."
 
 
 def _tried(results: Results) -> Iterator[str]:
@@ -170,4 +172,5 @@ def _measures(results: Results, name: str, split: str) -> Measures:
 def _value(spread: Spread | None) -> str:
     if spread is None:
         return "-"
-    return f"{spread.mean:.4f} ({spread.low:.4f}-{spread.high:.4f})" if spread.seeds > 1 else f"{spread.mean:.4f}"
+    varies = spread.low < spread.high
+    return f"{spread.mean:.4f} ({spread.low:.4f}-{spread.high:.4f})" if varies else f"{spread.mean:.4f}"
