@@ -51,7 +51,8 @@ class MixedNegatives:
     """Negatives drawn from several sources in equal parts, such as BM25 + random (the paper's DPR baseline).
 
     A query's negatives take turns between the sources, in an order drawn anew for each query: with fewer negatives
-    than sources every source has the same chance.
+    than sources every source has the same chance. A turn takes what a source has drawn in its order, which for a list
+    is that of its ranks.
     """
 
     def __init__(self, sources: Sequence[NegativeSource]) -> None:
@@ -73,6 +74,11 @@ class MixedNegatives:
         # Each source alone gives n distinct passages, so a row has at least n first occurrences.
         chosen = first & (np.cumsum(first, axis=1) <= n)
         return ordered[chosen].reshape(len(query_rows), n)
+
+
+def mixed(sources: Sequence[NegativeSource]) -> NegativeSource:
+    """Negatives of the one source, or of several in equal parts."""
+    return sources[0] if len(sources) == 1 else MixedNegatives(sources)
 
 
 class ListedNegatives:

@@ -23,7 +23,7 @@ def rows_of(dataset: Dataset, config: RunConfig) -> dict[Part, int]:
     queries = {split: len(dataset.queries(split)) for split in ("train", "dev") if split in dataset.splits}
     dev, limit = queries.get("dev", 0), config.evaluation.max_dev_queries
     return {
-        Part.TRAIN_QUERIES: queries.get("train", 0) if config.training.ance.negatives == "ance" else 0,
+        Part.TRAIN_QUERIES: queries.get("train", 0) if config.training.ance.mines else 0,
         Part.DEV_QUERIES: dev if limit is None else min(limit, dev),
         Part.PASSAGES: len(dataset.passages),
     }

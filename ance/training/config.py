@@ -18,7 +18,9 @@ from ance.negatives.config import TeacherConfig
 from ance.training.checkpoint_schedule import CheckpointSchedule
 from ance.training.early_stopping import EarlyStoppingConfig
 
-NegativesKind = Literal["bm25", "given", "random", "bm25+random", "in_batch", "ance", "adore"]
+MixableKind = Literal["bm25", "given", "random", "ance"]
+"""Negatives that a stage can have beside others."""
+NegativesKind = Literal[MixableKind, "in_batch", "adore"]
 PairLoss = Literal["pairwise", "lambda_rank"]
 """A loss over each query's own positive and negatives."""
 BatchLoss = Literal["in_batch", "hardest_in_batch"]
@@ -48,12 +50,12 @@ class StageConfig(Section):
     """The stage's own optimiser (None: `training.optimizer`); so with the two settings that follow."""
     weight_decay: NonNegativeFloat | None = None
     adam_epsilon: PositiveFloat | None = None
-    negatives: NegativesKind
-    """Where hard negatives come from: BM25's top passages, those that the data set came with (`given`, such as MS
-    MARCO's triples), the whole corpus at random, BM25 and random in equal parts (DPR), the other passages of the batch
-    alone, or the newest ANN index of the run. `adore` searches the index of the checkpoint that begins the stage, at
-    each step, with the query vectors of the moment: passage vectors stay as they are, only the queries' encoder learns,
-    and the corpus is not encoded again."""
+    negatives: str
+    """Where hard negatives come from: BM25's top passages (`bm25`), those that the data set came with (`given`, such as
+    MS MARCO's triples), the whole corpus at random (`random`), the newest ANN index of the run (`ance`), several of
+    these in equal parts (`bm25+random` is DPR's), or the other passages of the batch alone (`in_batch`). `adore`
+    searches the index of the checkpoint that begins the stage, at each step, with the query vectors of the moment:
+    passage vectors stay as they are, only the queries' encoder learns, and the corpus is not encoded again."""
     loss: LossKind = "pairwise"
     """`pairwise` is the paper's NLL over one positive and one negative; `lambda_rank` weights each pair by what
     swapping it would change in the reciprocal rank, for several negatives a query (ADORE's); `in_batch` adds every
@@ -64,14 +66,34 @@ class StageConfig(Section):
     """A cross-encoder that scores what is mined, to denoise it or to be learnt from (None: there is none)."""
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The kinds of negatives, each one of `NegativesKind`: several where they are mixed."""
+        return tuple(self.negatives.split("+"))
+
+    @property
+    def mines(self) -> bool:
+        """Whether it trains on versions of negatives that are mined from each index of the run."""
+        return "ance" in self.sources
+
+    @property
     def retrieves(self) -> bool:
         """Whether negatives come from an index of the run, so that checkpoints are encoded with while it trains."""
-        return self.negatives in ("ance", "adore")
+        return self.mines or self.negatives == "adore"
 
     @property
     def shares_batch(self) -> bool:
         """Whether the loss takes the other passages of the batch as negatives."""
         return self.loss in get_args(BatchLoss)
+
+    @field_validator("negatives")
+    @classmethod
+    def _names_sources(cls, negatives: str) -> str:
+        kinds, mixable, names = get_args(NegativesKind), get_args(MixableKind), negatives.split("+")
+        if negatives not in kinds and not (set(names) <= set(mixable) and len(set(names)) == len(names)):
+            raise ValueError(
+                f"must be one of {', '.join(kinds)}, or several of {', '.join(mixable)} with + between them, each once"
+            )
+        return negatives
 
     @model_validator(mode="after")
     def _schedule_ends(self) -> Self:
@@ -94,10 +116,15 @@ class StageConfig(Section):
                 "loss: margin_mse learns from the scores of a cross-encoder, and there are none:"
                 " set teacher: {cross_encoder: ...}"
             )
-        if teacher is not None and self.negatives != "ance":
+        if teacher is not None and not self.mines:
             raise ValueError(
                 f"teacher scores what is mined from an index of the run, not negatives: {self.negatives}:"
                 " set negatives: ance, or leave teacher out"
+            )
+        if self.loss == "margin_mse" and self.negatives != "ance":
+            raise ValueError(
+                f"loss: margin_mse learns from negatives that teacher has scored, and of negatives: {self.negatives}"
+                " these are ance's alone: set negatives: ance"
             )
         if teacher is not None and self.loss != "margin_mse" and teacher.denoise_margin is None:
             raise ValueError(

@@ -13,7 +13,7 @@ from ance.negatives.answers import answer_filter
 from ance.negatives.live import LiveNegatives, Retrieve
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.pair_scores import PairScores
-from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
+from ance.negatives.sources import ListedNegatives, NegativeSource, NoNegatives, RandomNegatives, mixed
 from ance.runtime.contracts import RunConfig
 from ance.runtime.logs import get_logger
 from ance.runtime.metrics import TrainerMetrics
@@ -78,6 +78,7 @@ class NegativeSupply:
         self._mining = config.negatives
         self._metrics = metrics
         self._boundary = boundary
+        self._fixed: Mapping[str, NegativeSource] = {}  # of the stage, by kind
         self._current: Supply | None = None
 
     @property
@@ -93,22 +94,9 @@ class NegativeSupply:
 
     def start(self, stage: Stage, retrieve: Retrieve | None = None) -> None:
         """Prepare for a stage; mines BM25's negatives if it trains on them. `retrieve` is for ADORE, which needs it."""
-        match stage.config.negatives:
-            case "random":
-                self._current = Supply(self._random)
-            case "given":
-                self._current = Supply(self._static(mine_given(self._dataset, self._mining)))
-            case "bm25":
-                self._current = Supply(self._static(self._bm25()))
-            case "bm25+random":
-                self._current = Supply(MixedNegatives([self._static(self._bm25()), self._random]))
-            case "in_batch":
-                self._current = Supply(NoNegatives())
-            case "adore":
-                assert retrieve is not None, "the loop opens an index for the stage"
-                self._current = Supply(self._live(retrieve))
-            case "ance":
-                self._current = None
+        fixed = [kind for kind in stage.config.sources if kind != "ance"]
+        self._fixed = {kind: self._fixed_source(kind, retrieve) for kind in fixed}
+        self._current = None if stage.config.mines else Supply(self._mixed(stage, self._fixed))
 
     def for_step(self, stage: Stage, step: int) -> Supply | None:
         """Negatives for the step after `step`; None where a rank wants to stop.
@@ -119,11 +107,12 @@ class NegativeSupply:
         Raises:
             PeerLost: another rank is gone.
         """
-        if stage.config.negatives != "ance":
+        if not stage.config.mines:
             return self._current if self._boundary.meet() else None
         version = self._newest_from(self._training.oldest_negatives(step))
         if version is not None and (self._current is None or self._current.version is not version):
-            self._current = Supply(self._listed(version.negatives), version, self._teacher(stage, version), step)
+            source = self._mixed(stage, {**self._fixed, "ance": self._listed(version.negatives)})
+            self._current = Supply(source, version, self._teacher(stage, version), step)
             log.info("training on newer negatives", extra={"version": version.step, "step": step})
         return None if version is None else self._current
 
@@ -143,6 +132,26 @@ class NegativeSupply:
             return None
         finally:
             self._metrics.waiting.set(0)
+
+    @staticmethod
+    def _mixed(stage: Stage, sources: Mapping[str, NegativeSource]) -> NegativeSource:
+        return mixed([sources[kind] for kind in stage.config.sources])
+
+    def _fixed_source(self, kind: str, retrieve: Retrieve | None) -> NegativeSource:
+        """Negatives that no refresh changes."""
+        match kind:
+            case "random":
+                return self._random
+            case "given":
+                return self._static(mine_given(self._dataset, self._mining))
+            case "bm25":
+                return self._static(self._bm25())
+            case "in_batch":
+                return NoNegatives()
+            case "adore":
+                assert retrieve is not None, "the loop opens an index for the stage"
+                return self._live(retrieve)
+        raise ValueError(f"no negatives {kind}")
 
     @staticmethod
     def _teacher(stage: Stage, version: NegativesVersion) -> PairScores | None:

@@ -34,6 +34,7 @@ def test_negatives_of_the_batch_go_with_a_loss_over_the_batch(loss: str) -> None
         ({"refresh": "static", "synchronous": True}, "refresh: static goes with neither"),
         ({"refresh": "static", "max_async_gap": 10}, "refresh: static goes with neither"),
         ({"warmup": WARMUP | {"negatives": "ance"}}, "no index before the warm-up has ended"),
+        ({"warmup": WARMUP | {"negatives": "ance+random"}}, "no index before the warm-up has ended"),
         ({"warmup": WARMUP | {"negatives": "adore"}}, "no index before the warm-up has ended"),
         ({"ance": ANCE | {"negatives": "adore"}, "synchronous": True}, "adore are never old"),
         ({"ance": ANCE | {"negatives": "bm25"}, "early_stopping": {}}, "makes none while it trains"),
@@ -57,6 +58,36 @@ def test_a_schedule_that_contradicts_itself_is_refused(settings: dict[str, objec
         StageConfig.model_validate(ANCE | settings)
 
 
+@pytest.mark.parametrize(
+    ("negatives", "mined", "retrieved"),
+    [
+        ("bm25+random", False, False),
+        ("given+random", False, False),
+        ("ance+random", True, True),
+        ("random+bm25+ance", True, True),
+        ("ance", True, True),
+        ("adore", False, True),
+    ],
+)
+def test_list_like_negatives_can_be_mixed_and_ances_are_mined_then_too(
+    negatives: str, mined: bool, retrieved: bool
+) -> None:
+    stage = StageConfig.model_validate(ANCE | {"negatives": negatives})
+    assert stage.sources == tuple(negatives.split("+"))
+    assert (stage.mines, stage.retrieves) == (mined, retrieved)
+
+
+@pytest.mark.parametrize(
+    "negatives", ["bm25s", "bm25+", "", "+", "ance+in_batch", "adore+random", "ance+ance", "bm25 + random"]
+)
+def test_what_is_no_mixture_is_refused_with_the_names_of_those_that_are(negatives: str) -> None:
+    known = (
+        r"one of bm25, given, random, ance, in_batch, adore, or several of bm25, given, random, ance with \+ between"
+    )
+    with pytest.raises(ValidationError, match=known):
+        StageConfig.model_validate(ANCE | {"negatives": negatives})
+
+
 TEACHER = {"cross_encoder": "folder", "denoise_margin": 3.0}
 
 
@@ -66,6 +97,7 @@ TEACHER = {"cross_encoder": "folder", "denoise_margin": 3.0}
         ({"loss": "margin_mse"}, "and there are none: set teacher"),
         ({"teacher": TEACHER, "negatives": "bm25"}, "not negatives: bm25: set negatives: ance"),
         ({"teacher": TEACHER, "negatives": "adore"}, "not negatives: adore: set negatives: ance"),
+        ({"teacher": TEACHER, "negatives": "ance+random", "loss": "margin_mse"}, "these are ance's alone"),
         ({"teacher": {"cross_encoder": "folder"}}, "nothing would use its scores"),
         ({"teacher": {"denoise_margin": 3.0}}, "teacher.cross_encoder\n.*Field required"),
         ({"teacher": TEACHER | {"denoise_margin": -1}}, "greater than or equal to 0"),
@@ -79,6 +111,7 @@ def test_a_teacher_that_nobody_hears_or_that_is_missing_is_refused(stage: dict[s
 def test_a_teacher_denoises_for_any_loss_and_may_be_learnt_from() -> None:
     for loss in ("pairwise", "in_batch", "margin_mse"):
         assert StageConfig.model_validate(ANCE | {"loss": loss, "teacher": TEACHER}).teacher is not None
+    assert StageConfig.model_validate(ANCE | {"negatives": "ance+random", "teacher": TEACHER}).teacher is not None
     alone = ANCE | {"loss": "margin_mse", "teacher": {"cross_encoder": "reranker:other"}}
     assert StageConfig.model_validate(alone).teacher is not None
 

@@ -16,7 +16,7 @@ from ance.runtime.metrics.store import StoreMetrics
 from ance.training.config import NegativesKind
 
 NEGATIVES = get_args(NegativesKind)
-"""Kinds of negatives, for labels."""
+"""Kinds of negatives, for labels. A mixture is a label of its own once it is trained on."""
 LAYER_GROUPS = ("global", "embeddings", "bottom", "middle", "top", "head")
 
 

@@ -40,3 +40,11 @@ def test_only_what_is_needed_is_encoded(new_run: NewRun) -> None:
     rows = rows_of(run.dataset, run.config)
     assert rows == {Part.TRAIN_QUERIES: 0, Part.DEV_QUERIES: 5, Part.PASSAGES: PASSAGES}
     assert {task.part for task in plan(checkpoint(run, 80), rows, run.config)} == {Part.DEV_QUERIES, Part.PASSAGES}
+
+
+@pytest.mark.parametrize(("negatives", "queries"), [("ance+random", TRAIN), ("bm25+random", 0), ("adore", 0)])
+def test_training_queries_are_encoded_where_any_of_the_negatives_are_mined(
+    new_run: NewRun, negatives: str, queries: int
+) -> None:
+    run = new_run(training={"max_async_gap": 0, "ance": {"steps": 60, "learning_rate": 1e-3, "negatives": negatives}})
+    assert rows_of(run.dataset, run.config)[Part.TRAIN_QUERIES] == queries

@@ -9,12 +9,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from ance.data.candidates import Candidates
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.pair_scores import PairScores, pairs_of
+from ance.negatives.sources import ListedNegatives, MixedNegatives, RandomNegatives
 from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import TrainerMetrics
 from ance.training.config import StageConfig
@@ -25,7 +27,7 @@ from services.trainer.ranks import Place, Ranks
 from services.trainer.stages import Stage
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
-from tests.system.tiny import TRAIN
+from tests.system.tiny import PASSAGES, TRAIN
 
 ROWS = np.arange(4)
 
@@ -33,7 +35,7 @@ ROWS = np.arange(4)
 def stage(negatives: str, first: int = 20, last: int = 80, **settings: object) -> Stage:
     values = {"steps": last - first, "learning_rate": 1e-3, "negatives": negatives, **settings}
     config = StageConfig.model_validate(values)
-    return Stage("ance" if negatives == "ance" else "warmup", config, first, last)
+    return Stage("ance" if config.mines else "warmup", config, first, last)
 
 
 def drawn(supply: Supply) -> set[int]:
@@ -117,6 +119,43 @@ def test_bm25_and_random_negatives_can_be_mixed(desk: Desk) -> None:
     assert given is not None and supply.version is None and desk.mined == [1]
     rows = given.source.negatives(np.tile(ROWS, 10), 2, np.random.default_rng(0))
     assert ((rows == 200).sum(axis=1) == 1).all(), "one of two is BM25's, the other any passage"
+    assert len(np.unique(rows)) > 20
+
+
+def test_the_mixture_of_bm25_and_random_is_that_of_its_two_sources(desk: Desk) -> None:
+    supply, both = desk.supply(), stage("bm25+random", first=0, last=20)
+    supply.start(both)
+    given = supply.for_step(both, 0)
+    assert given is not None
+    random = RandomNegatives(PASSAGES, desk.run.dataset.qrels("train"))
+    expected = MixedNegatives([ListedNegatives(ROWS, desk.bm25().negatives, random), random])
+    for n in (1, 3):
+        found = given.source.negatives(ROWS, n, np.random.default_rng(1))
+        assert_array_equal(found, expected.negatives(ROWS, n, np.random.default_rng(1)))
+
+
+def test_mined_negatives_that_are_mixed_with_others_are_refreshed(desk: Desk) -> None:
+    supply, both = desk.supply(), stage("ance+bm25")
+    supply.start(both)
+    for version in (20, 40):
+        desk.publish(version)
+        given = supply.for_step(both, 50)
+        assert given is not None and supply.version == version and given.async_gap(51) == 51 - version
+        assert set(given.source.negatives(ROWS, 2, np.random.default_rng(0)).ravel().tolist()) == {100 + version, 200}
+        assert supply.for_step(both, 51) is given, "the same version is not mixed again"
+    assert desk.mined == [1], "BM25's are mined once"
+
+
+def test_a_mixture_with_mined_negatives_waits_for_them(desk: Desk) -> None:
+    supply, both = desk.supply(max_async_gap=5), stage("random+ance")
+    supply.start(both)
+    asking = Asking(lambda: supply.for_step(both, 20))
+    wait_until(lambda: desk.waiting)
+    desk.publish(20)
+    given = asking.result()
+    assert given is not None and supply.version == 20
+    rows = given.source.negatives(np.tile(ROWS, 10), 2, np.random.default_rng(0))
+    assert ((rows == 120).sum(axis=1) == 1).all(), "one of two is ANCE's, the other any passage"
     assert len(np.unique(rows)) > 20
 
 
