@@ -44,6 +44,12 @@ class Tokenizer:
         """Above every token id: decides the dtype that holds them."""
         return 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
 
+    @property
+    def lowers_case(self) -> bool:
+        """Whether it reads upper case as lower case."""
+        normalizer = self._backend.normalizer
+        return normalizer is not None and "A" not in normalizer.normalize_str("A")
+
     @cached_property
     def sha256(self) -> str:
         """Hash of all that determines the token ids: two tokenizers with the same one give the same ids."""
@@ -60,7 +66,7 @@ class Tokenizer:
         from transformers import AutoTokenizer  # takes seconds to import
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
+            tokenizer = AutoTokenizer.from_pretrained(str(name_or_path), **_kind(Path(name_or_path)))
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise AnceError(f"{name_or_path}: no tokenizer could be loaded: {reason}") from error
@@ -86,6 +92,14 @@ class Tokenizer:
         if not any(parts):
             return []
         return list(chain(parts[0], *((*self.special.suffix, *part) for part in parts[1:])))
+
+
+def _kind(folder: Path) -> dict[str, str]:
+    """Names the kind of tokenizer in a folder of the original ANCE: transformers 2.3 wrote it, and no file does."""
+    config = folder / "config.json"
+    if not config.is_file() or (folder / "tokenizer.json").is_file() or not (folder / "merges.txt").is_file():
+        return {}
+    return {} if "model_type" in json.loads(config.read_bytes()) else {"tokenizer_type": "roberta"}
 
 
 def _surroundings(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]:

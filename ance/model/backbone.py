@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import isclass, signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import nn
-from transformers import MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ance.errors import AnceError
 
-WEIGHTS, TORCH_WEIGHTS = "model.safetensors", "pytorch_model.bin"
+WEIGHTS, TORCH_WEIGHTS, CONFIG = "model.safetensors", "pytorch_model.bin", "config.json"
+_OF_EACH_LAYER = ("layer_types", "attention_window")
+"""Settings that architectures have as a list with a value a layer."""
 
 
 def resolve(name_or_path: str, key: str = "model.name_or_path") -> Path:
@@ -34,6 +36,11 @@ def resolve(name_or_path: str, key: str = "model.name_or_path") -> Path:
     folder = Path(name_or_path)
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise AnceError(
+            f"model '{name_or_path}': is a file: let {key} name a folder that has the weights as {WEIGHTS} or "
+            f"{TORCH_WEIGHTS}, {CONFIG} and a tokenizer"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -89,7 +96,7 @@ def load_transformer(
         AnceError: no such model there, too few layers, or weights that do not fit.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, **config_changes)
+        config = read_config(folder, **config_changes)
         keep_layers(config, layers, folder)
         wanted = architecture(config, folder)
         with quiet():
@@ -102,15 +109,38 @@ def load_transformer(
                 output_loading_info=True,
                 **pooler_switch(wanted),
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    # transformers asserts what a configuration says of each layer, such as the windows of a Longformer.
+    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
         raise AnceError(f"{folder}: cannot load {what}: {' '.join(str(error).split())}") from error
     loaded[0].config.architectures = [wanted.__name__]
     return loaded[0], sorted(loaded[1]["missing_keys"])
 
 
+def read_config(folder: Path, architecture: str | None = None, **changes: Any) -> PretrainedConfig:
+    """The configuration of a model of transformers.
+
+    Args:
+        folder: holds config.json.
+        architecture: by its name in transformers, where the file does not say: before transformers 2.4 none did.
+        changes: attributes to change.
+
+    Raises:
+        AnceError: the file does not say which architecture, and neither does `architecture`.
+        OSError, ValueError: there is no such file, it is damaged, or of an architecture that is not known.
+    """
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(f"there is no {CONFIG}")
+    values, _ = PretrainedConfig.get_config_dict(folder, local_files_only=True)
+    if "model_type" in values:
+        return cast(PretrainedConfig, AutoConfig.from_pretrained(folder, local_files_only=True, **changes))
+    if architecture is None:
+        raise AnceError(f'{folder / CONFIG}: does not name its architecture: add it, e.g. "model_type": "bert"')
+    return CONFIG_MAPPING[architecture].from_dict(values, **changes)
+
+
 def save_backbone(backbone: PreTrainedModel, folder: Path) -> None:
     """Write config.json and the weights. The same weights give the same bytes."""
-    backbone.config.to_json_file(folder / "config.json")
+    backbone.config.to_json_file(folder / CONFIG)
     save_weights(backbone, folder)
 
 
@@ -140,6 +170,14 @@ def longest_text(backbone: PreTrainedModel) -> int | None:
     return positions - position_offset(backbone) if isinstance(positions, int) and positions > 0 else None
 
 
+@torch.no_grad()
+def reads_ahead(backbone: PreTrainedModel) -> bool:
+    """Whether a text's first hidden state depends on its other tokens. In a decoder it does not."""
+    ids = torch.tensor([[3, 4, 5], [3, 6, 7]])
+    first = backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, 0]
+    return not torch.allclose(first[0], first[1], atol=1e-5)
+
+
 def keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> None:
     """Let a configuration have only its first N layers (None: all).
 
@@ -151,8 +189,9 @@ def keep_layers(config: PretrainedConfig, layers: int | None, folder: Path) -> N
     if layers > config.num_hidden_layers:
         raise AnceError(f"{folder}: has {config.num_hidden_layers} layers, model.layers asks for {layers}")
     config.num_hidden_layers = layers
-    if kinds := getattr(config, "layer_types", None):
-        config.layer_types = kinds[:layers]
+    for setting in _OF_EACH_LAYER:
+        if isinstance(values := getattr(config, setting, None), list):
+            setattr(config, setting, values[:layers])
 
 
 def encoder_class(config: PretrainedConfig, folder: Path) -> type[PreTrainedModel]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ance.errors import AnceError
-from ance.model.backbone import longest_text, pooler_switch, save_backbone, save_weights
+from ance.model.backbone import longest_text, pooler_switch, reads_ahead, save_backbone, save_weights
 from ance.model.config import ModelConfig
 from ance.model.head import ProjectionHead, to_vectors
 from ance.model.layout import Layout, Pooling, Tower, has_towers, module_folders, write_router
@@ -92,7 +92,12 @@ class BiEncoder(nn.Module):
                 raise AnceError(f"model.{key} is {limit}, but {name_or_path} takes at most {longest} tokens: lower it")
         if found.layout is not None:
             _check_vectors(config, found.layout, name_or_path)
-        width = None if found.head is None else len(found.head["norm.weight"])
+        if config.pooling == "cls" and not reads_ahead(found.backbone):
+            raise AnceError(
+                f"{name_or_path} is a decoder: its first token knows nothing of the others, so that all texts have one "
+                "vector: set model.pooling: mean, or choose an encoder, e.g. a BERT model"
+            )
+        width = None if found.head is None else len(found.head["linear.weight"])
         if width is not None and width != config.projection_dim:
             raise AnceError(
                 f"{name_or_path} has a head of width {width}, without which its vectors mean nothing: "
@@ -236,6 +241,6 @@ def _check_vectors(config: ModelConfig, layout: Layout, name_or_path: str) -> No
     has_new_head = config.projection_dim is not None and layout.projection_dim is None
     if layout.normalize and not config.normalize and not has_new_head:
         raise AnceError(
-            f"{name_or_path} scales its vectors to unit length (its Normalize module), and was trained to be compared "
-            "so: set model.normalize: true"
+            f"{name_or_path} compares by cosine (its Normalize module, or its similarity_fn_name), for which it was "
+            "trained: set model.normalize: true"
         )

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ance.data.tokenizer import Tokenizer
 from ance.errors import AnceError
 
 Pooling = Literal["cls", "mean"]
@@ -30,7 +31,9 @@ Tower = Literal["query", "document"]
 _MODULES = "modules.json"
 _TRANSFORMER = "sentence_bert_config.json"
 _ROUTER = "router_config.json"
-_SIMILARITY = "config_sentence_transformers.json"
+_SETTINGS = "config_sentence_transformers.json"
+_PROMPTS = ("query", "document", "passage", "corpus")
+"""Names of those that sentence-transformers puts before queries and documents unasked."""
 _ORDERS = [
     ["Transformer", "Pooling", *head, *end] for head in ([], ["Dense", "LayerNorm"]) for end in ([], ["Normalize"])
 ]
@@ -46,6 +49,7 @@ class Layout:
     projection_dim: int | None
     """Width of the head's vectors (None: no head)."""
     normalize: bool
+    """Whether vectors have unit length. They are compared by inner product here, so it stands for cosine, too."""
     max_tokens: int | None
     """Longest text in tokens, special tokens included (None: as many as the transformer takes)."""
 
@@ -72,13 +76,13 @@ class Layout:
                 f"{folders['Dense']}: only a Dense module of the pooled vector, with a bias, no activation and no "
                 "residual, is supported: use another model"
             )
-        transformer = folders["Transformer"] / _TRANSFORMER
+        settings = _read_settings(folder)
         return cls(
             pooling=_pooling_mode(pooling, folders["Pooling"]),
             hidden_dim=pooling.get("word_embedding_dimension") or pooling["embedding_dimension"],
             projection_dim=dense.get("out_features"),
-            normalize="Normalize" in folders,
-            max_tokens=_read(transformer).get("max_seq_length") if transformer.exists() else None,
+            normalize="Normalize" in folders or settings.get("similarity_fn_name") == "cosine",
+            max_tokens=_read_transformer(folders["Transformer"]).get("max_seq_length"),
         )
 
     def write(self, folder: Path, model_arguments: dict[str, Any]) -> None:
@@ -114,7 +118,7 @@ class Layout:
                 (folder / path).mkdir(exist_ok=True)
                 _write(folder / path / "config.json", settings[kind])
         _write(folder / _MODULES, modules)
-        _write(folder / _SIMILARITY, {"similarity_fn_name": "dot"})
+        _write(folder / _SETTINGS, {"similarity_fn_name": "dot"})
         transformer = {"max_seq_length": self.max_tokens, "do_lower_case": False}
         _write(folder / _TRANSFORMER, transformer | ({"model_args": model_arguments} if model_arguments else {}))
 
@@ -136,7 +140,7 @@ def write_router(folder: Path) -> None:
     _write(folder / _ROUTER, {"types": kinds, "structure": structure, "parameters": parameters})
     router = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}
     _write(folder / _MODULES, [router])
-    _write(folder / _SIMILARITY, {"similarity_fn_name": "dot"})
+    _write(folder / _SETTINGS, {"similarity_fn_name": "dot"})
 
 
 def is_modular(folder: Path) -> bool:
@@ -196,6 +200,32 @@ def _pooling_mode(settings: dict[str, Any], folder: Path) -> Pooling:
     if mode == "mean":
         return "mean"
     raise AnceError(f"{folder}: pools by {mode}: only 'cls' and 'mean' are supported")
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """What holds for the whole model; empty where it says nothing."""
+    path = folder / _SETTINGS
+    settings: dict[str, Any] = _read(path) if path.is_file() else {}
+    prompts = settings.get("prompts") or {}
+    used = {name: prompts[name] for name in (*_PROMPTS, settings.get("default_prompt_name")) if prompts.get(name)}
+    if used:
+        raise AnceError(
+            f"{path}: puts prompts before texts, {json.dumps(used)}, which is not done here, so that vectors would be "
+            "others: use another model, or write them into the texts of a data set and take `prompts` out of the file"
+        )
+    return settings
+
+
+def _read_transformer(folder: Path) -> dict[str, Any]:
+    """Settings of the Transformer module; empty where it has none."""
+    path = folder / _TRANSFORMER
+    settings: dict[str, Any] = _read(path) if path.is_file() else {}
+    if settings.get("do_lower_case") and not Tokenizer.load(folder).lowers_case:
+        raise AnceError(
+            f"{path}: do_lower_case is true, but the tokenizer keeps upper case, and alone decides here: give it the "
+            "normalizer Lowercase, and save it as tokenizer.json"
+        )
+    return settings
 
 
 def _read(path: Path) -> Any:

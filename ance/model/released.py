@@ -4,12 +4,15 @@
     question_model.*, ctx_model.*                               DPR's original state dict, and ANCE's of OpenQA
     question_encoder.bert_model.* or ctx_encoder.bert_model.*   DPR in transformers, a folder a tower
 
-Where an encoder is in a state dict, its word embeddings say: what comes before their name is its prefix. State dicts
-are safetensors, or what torch reads with `weights_only`; no pickled object is ever made.
+Any of them may lie within others: `module.*` of DataParallel, `ance_encoder.*` of castorini's. Where an encoder is in a
+state dict, its word embeddings say: what comes before their name is its prefix. A head is one if it stands beside the
+encoder or around it, its norm beside it. State dicts are safetensors, or what torch reads with `weights_only`; no
+pickled object is ever made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +20,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, BertConfig, PretrainedConfig
+from transformers import BertConfig, PretrainedConfig
 
 from ance.errors import AnceError
-from ance.model.backbone import TORCH_WEIGHTS, WEIGHTS
+from ance.model.backbone import TORCH_WEIGHTS, WEIGHTS, read_config
 from ance.model.layout import Tower
 
 StateDict = dict[str, Tensor]
@@ -29,6 +32,8 @@ _WORDS = "embeddings.word_embeddings.weight"
 _LINEAR = "embeddingHead."
 _HEAD = {_LINEAR: "linear.", "norm.": "norm."}
 _OF_TOWER = {"query": "question_", "document": "ctx_"}
+_OLD_NORM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+"""Names in checkpoints that were converted from TensorFlow, and what transformers makes of them."""
 
 
 class ReleasedWeights(NamedTuple):
@@ -48,22 +53,20 @@ def read_released(folder: Path, tower: Tower | None) -> ReleasedWeights | None:
         AnceError: the weights cannot be read, or are of something else than an encoder of texts.
     """
     names = _names(folder)
-    if names is not None and not any(name.startswith((_LINEAR, *_OF_TOWER.values())) for name in names):
+    if names is not None and not any(_has_part(name, _LINEAR, *_OF_TOWER.values()) for name in names):
         return None
     if names is None and not (folder / TORCH_WEIGHTS).is_file():
         return None
     weights = read_weights(folder)
     prefix = _prefix(folder, weights, tower)
+    owner = _owner(weights, prefix, _LINEAR)
     head = None
-    if any(name.startswith(_LINEAR) for name in weights):
+    if owner is not None:
         head = {
-            ours + name.removeprefix(theirs): tensor
-            for theirs, ours in _HEAD.items()
-            for name, tensor in weights.items()
-            if name.startswith(theirs)
+            ours + name: tensor for theirs, ours in _HEAD.items() for name, tensor in _within(weights, owner + theirs)
         }
-    encoder = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    return ReleasedWeights(_config(folder), encoder, head)
+    is_ance = head is not None and _has_part(prefix, "roberta.")
+    return ReleasedWeights(_config(folder, "roberta" if is_ance else None), dict(_within(weights, prefix)), head)
 
 
 def _names(folder: Path) -> list[str] | None:
@@ -81,6 +84,15 @@ def read_weights(folder: Path) -> StateDict:
     Raises:
         AnceError: there is neither, it is damaged, or holds more than tensors.
     """
+    weights = _read_file(folder)
+    for name in list(weights):
+        for old, new in _OLD_NORM.items():
+            if name.endswith(old):
+                weights[name.removesuffix(old) + new] = weights.pop(name)
+    return weights
+
+
+def _read_file(folder: Path) -> StateDict:
     path = folder / WEIGHTS
     if path.is_file():
         try:
@@ -107,23 +119,39 @@ def read_weights(folder: Path) -> StateDict:
 def _prefix(folder: Path, weights: StateDict, tower: Tower | None) -> str:
     """What the names of the encoder begin with."""
     prefixes = [name.removesuffix(_WORDS) for name in weights if name.endswith(_WORDS)]
-    of_tower = [prefix for prefix in prefixes if tower is not None and prefix.startswith(_OF_TOWER[tower])]
+    of_tower = [prefix for prefix in prefixes if tower is not None and _has_part(prefix, _OF_TOWER[tower])]
     if not prefixes:
         raise AnceError(f"{folder}: no weight of an encoder, ...{_WORDS}, among its {len(weights)} weights")
     if len(of_tower or prefixes) > 1:
         raise AnceError(f"{folder}: holds several encoders ({', '.join(prefixes)}): set model.shared: false")
     (prefix,) = of_tower or prefixes
-    if tower is not None and prefix.startswith(tuple(_OF_TOWER.values())) and not of_tower:
+    if tower is not None and _has_part(prefix, *_OF_TOWER.values()) and not of_tower:
         setting = "query_name_or_path" if tower == "query" else "name_or_path"
         raise AnceError(f"{folder}: holds '{prefix}' alone, not the {tower} encoder: correct model.{setting}")
-    if any(name.startswith(f"{prefix.split('.')[0]}.encode_proj.") for name in weights):
+    if _owner(weights, prefix, "encode_proj.") is not None:
         raise AnceError(f"{folder}: has a projection without a norm after it, which is not supported")
     return prefix
 
 
-def _config(folder: Path) -> PretrainedConfig:
+def _has_part(name: str, *parts: str) -> bool:
+    """Whether a module's name, or one of the modules around it, begins with one of `parts`."""
+    return any(f".{part}" in f".{name}" for part in parts)
+
+
+def _owner(weights: StateDict, prefix: str, module: str) -> str | None:
+    """Prefix of what has a module of this name and the encoder of this prefix in it; None where there is none."""
+    owners = {name.partition(module)[0] for name in weights if _has_part(name, module)}
+    return next((owner for owner in sorted(owners) if prefix.startswith(owner)), None)
+
+
+def _within(weights: StateDict, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """The weights of a module, by its own names."""
+    return ((name.removeprefix(prefix), tensor) for name, tensor in weights.items() if name.startswith(prefix))
+
+
+def _config(folder: Path, architecture: str | None) -> PretrainedConfig:
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = read_config(folder, architecture)
     except (OSError, ValueError) as error:
         raise AnceError(f"{folder}: no configuration of an encoder: {' '.join(str(error).split())}") from error
     if config.model_type != "dpr":

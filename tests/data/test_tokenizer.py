@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def test_the_hash_names_the_token_ids_and_ignores_truncation_and_the_folder(fold
 
 def test_the_vocabulary_size_lies_above_every_token_id() -> None:
     assert Tokenizer(word_backend(), 0).vocab_size == len(WORDS)
+
+
+def test_the_tokenizer_of_the_original_ance_is_known_by_its_files(tmp_path: Path) -> None:
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "c", "a", "t", "\u0120", "ca", "cat", "\u0120cat"]
+    files = {
+        "vocab.json": json.dumps({word: row for row, word in enumerate(words)}),
+        "merges.txt": "#version: 0.2\nc a\nca t\n\u0120 cat\n",
+        "special_tokens_map.json": json.dumps({"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}),
+        "tokenizer_config.json": json.dumps({"max_len": 512}),
+        "config.json": json.dumps({"vocab_size": len(words)}),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.special == SpecialTokens((0,), (2,), pad_id=1)
+    assert tokenizer.encode(["cat cat"], 5) == [[words.index("cat"), words.index("\u0120cat")]]
+    (tmp_path / "config.json").write_text(json.dumps({"vocab_size": len(words), "model_type": "roberta"}))
+    assert Tokenizer.load(tmp_path).sha256 == tokenizer.sha256
 
 
 def test_a_folder_without_a_tokenizer_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -66,34 +66,86 @@ def first_tokens(folder: Path, weights: dict[str, Tensor]) -> Tensor:
     return vectors
 
 
+def within(module: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """By the names that weights have in a module around theirs."""
+    return {f"{module}{name}": tensor for name, tensor in weights.items()}
+
+
+def released_head() -> dict[str, Tensor]:
+    """Weights of a head, by the names of the original ANCE."""
+    shapes = {"embeddingHead.weight": (24, 24), "embeddingHead.bias": (24,), "norm.weight": (24,), "norm.bias": (24,)}
+    generator = torch.Generator().manual_seed(2)
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
 @pytest.mark.parametrize("write", [as_safetensors, as_torch])
+@pytest.mark.parametrize("wrapper", ["", "module.", "ance_encoder.", "module.ance_encoder."])
 @torch.no_grad()
 def test_the_released_ance_has_its_encoder_and_its_head(
-    model_folder: ModelFolder, tmp_path: Path, write: Write
+    model_folder: ModelFolder, tmp_path: Path, write: Write, wrapper: str
 ) -> None:
     source = model_folder("roberta")
-    encoder, generator = other_weights(source, 1), torch.Generator().manual_seed(2)
-    linear, bias = torch.randn(24, 24, generator=generator), torch.randn(24, generator=generator)
-    scale, shift = torch.randn(24, generator=generator), torch.randn(24, generator=generator)
+    encoder, head = other_weights(source, 1), released_head()
     folder = without_weights(source, tmp_path / "ance")
-    rest = {"embeddingHead.weight": linear, "embeddingHead.bias": bias, "norm.weight": scale, "norm.bias": shift}
-    rest |= {"classifier.dense.weight": torch.ones(24, 24)}  # it was a classifier by inheritance
-    write({f"roberta.{name}": tensor for name, tensor in encoder.items()} | rest, folder)
+    rest = {"classifier.dense.weight": torch.ones(24, 24)}  # it was a classifier by inheritance
+    write(within(wrapper, within("roberta.", encoder) | head | rest), folder)
 
+    linear, bias, scale, shift = head.values()
     expected = F.layer_norm(first_tokens(source, encoder) @ linear.T + bias, (24,), scale, shift, 1e-5)
     torch.testing.assert_close(started(folder, projection_dim=24, max_chunks=4)(IDS, MASK), expected)
     with pytest.raises(AnceError, match=r"has a head of width 24, .* set model\.projection_dim: 24"):
         started(folder)
 
 
-@pytest.mark.parametrize("write", [as_safetensors, as_torch, as_checkpoint])
+def test_a_released_head_without_its_norm_is_named(model_folder: ModelFolder, tmp_path: Path) -> None:
+    source = model_folder("roberta")
+    folder = without_weights(source, tmp_path / "ance")
+    head = {name: tensor for name, tensor in released_head().items() if not name.startswith("norm.")}
+    as_torch(within("roberta.", other_weights(source, 1)) | head, folder)
+    with pytest.raises(AnceError, match=r'ance: its head does not fit: .*Missing key.* "norm\.weight"'):
+        started(folder, projection_dim=24)
+
+
+def without_architecture(folder: Path) -> None:
+    """A configuration as transformers 2.3 wrote it: of neither architecture nor special tokens."""
+    path = folder / "config.json"
+    later = {"model_type", "architectures", "pad_token_id", "bos_token_id", "eos_token_id", "transformers_version"}
+    settings = {name: value for name, value in json.loads(path.read_text()).items() if name not in later}
+    path.write_text(json.dumps(settings | {"output_past": True, "pruned_heads": {}, "is_decoder": False}))
+
+
 @torch.no_grad()
-def test_one_state_dict_of_dpr_has_both_towers(model_folder: ModelFolder, tmp_path: Path, write: Write) -> None:
+def test_the_original_ance_does_not_name_its_architecture(model_folder: ModelFolder, tmp_path: Path) -> None:
+    source = model_folder("roberta")
+    folder = without_weights(source, tmp_path / "ance")
+    as_torch(within("roberta.", other_weights(source, 1)) | released_head(), folder)
+    expected = started(folder, projection_dim=24)(IDS, MASK)
+    without_architecture(folder)
+    model = started(folder, projection_dim=24)
+    torch.testing.assert_close(model(IDS, MASK), expected, rtol=0, atol=0)
+    model.save(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "roberta"
+
+
+@pytest.mark.parametrize("write", [as_safetensors, as_torch])
+def test_any_other_model_must_name_its_architecture(model_folder: ModelFolder, tmp_path: Path, write: Write) -> None:
+    folder = without_weights(model_folder("bert"), tmp_path / "old")
+    write(other_weights(model_folder("bert"), 1), folder)
+    without_architecture(folder)
+    with pytest.raises(AnceError, match=r'old/config\.json: .* architecture: add it, e\.g\. "model_type": "bert"$'):
+        started(folder)
+
+
+@pytest.mark.parametrize("write", [as_safetensors, as_torch, as_checkpoint])
+@pytest.mark.parametrize("wrapper", ["", "module."])
+@torch.no_grad()
+def test_one_state_dict_of_dpr_has_both_towers(
+    model_folder: ModelFolder, tmp_path: Path, write: Write, wrapper: str
+) -> None:
     source = model_folder("bert")
     question, context = other_weights(source, 1), other_weights(source, 2)
     folder = without_weights(source, tmp_path / "dpr")
-    both = {f"question_model.{name}": tensor for name, tensor in question.items()}
-    write(both | {f"ctx_model.{name}": tensor for name, tensor in context.items()}, folder)
+    write(within(wrapper, within("question_model.", question) | within("ctx_model.", context)), folder)
     model = started(folder, shared=False)
     torch.testing.assert_close(model.queries(IDS, MASK), first_tokens(source, question))
     torch.testing.assert_close(model(IDS, MASK), first_tokens(source, context))
@@ -132,6 +184,20 @@ def test_a_released_model_is_saved_as_any_other(model_folder: ModelFolder, tmp_p
         torch.testing.assert_close(BiEncoder.load(tmp_path / "new")(IDS, MASK), model(IDS, MASK), rtol=0, atol=0)
     config = json.loads((tmp_path / "new" / "config.json").read_text())
     assert (config["architectures"], config["num_hidden_layers"]) == (["BertModel"], 2)
+
+
+@pytest.mark.parametrize("write", [as_safetensors, as_torch])
+@torch.no_grad()
+def test_norms_may_have_the_names_of_tensorflow(model_folder: ModelFolder, tmp_path: Path, write: Write) -> None:
+    weights = other_weights(model_folder("bert"), 1)
+    folder = without_weights(model_folder("bert"), tmp_path / "old")
+    renamed = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        for name, tensor in weights.items()
+    }
+    assert sum(name.endswith((".gamma", ".beta")) for name in renamed) == 14
+    write(renamed, folder)
+    torch.testing.assert_close(started(folder)(IDS, MASK), first_tokens(model_folder("bert"), weights))
 
 
 def test_a_pickle_of_more_than_tensors_is_never_run(model_folder: ModelFolder, tmp_path: Path) -> None:
