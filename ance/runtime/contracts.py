@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -85,6 +86,29 @@ class RunConfig(Section):
                 raise ValueError("momentum and lookahead are of mined versions: negatives: adore goes without them")
             if self.model.max_chunks > 1:
                 raise ValueError("negatives: adore takes one vector a passage: set model.max_chunks: 1")
+        return self
+
+    @model_validator(mode="after")
+    def _negatives_are_enough(self) -> Self:
+        drawn = self.training.negatives_per_query
+        for name, stage in (("warmup", self.training.warmup), ("ance", self.training.ance)):
+            key = "candidates" if stage.negatives == "adore" else "sample"
+            of_each, most = math.ceil(drawn / len(stage.sources)), getattr(self.negatives, key)
+            if stage.steps and (stage.lists or stage.negatives == "adore") and of_each > most:
+                raise ValueError(
+                    f"training.negatives_per_query ({drawn}) draws {of_each} of negatives.{key} ({most}) in"
+                    f" training.{name}, and random passages for the rest: raise negatives.{key}, or lower"
+                    " training.negatives_per_query"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _momentum_has_a_version_before(self) -> Self:
+        if self.negatives.momentum and self.training.refresh == "static":
+            raise ValueError(
+                "negatives.momentum draws from the version before, and with training.refresh: static there is none:"
+                " leave one of them out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -29,6 +29,8 @@ TeacherLoss = Literal["margin_mse"]
 """A loss over each query's own positive and negatives, and what a cross-encoder thinks of them."""
 LossKind = Literal[PairLoss, BatchLoss, TeacherLoss]
 OptimiserKind = Literal["adamw", "lamb"]
+LISTS = ("bm25", "given", "ance")
+"""Negatives that are sampled beforehand, `negatives.sample` of a query."""
 OPTIMISER_SETTINGS = ("optimizer", "weight_decay", "adam_epsilon")
 """What a stage may have of its own."""
 
@@ -76,6 +78,11 @@ class StageConfig(Section):
         return "ance" in self.sources
 
     @property
+    def lists(self) -> bool:
+        """Whether some of its negatives are sampled beforehand, rather than at each step from all that there are."""
+        return any(kind in LISTS for kind in self.sources)
+
+    @property
     def retrieves(self) -> bool:
         """Whether negatives come from an index of the run, so that checkpoints are encoded with while it trains."""
         return self.mines or self.negatives == "adore"
@@ -94,6 +101,15 @@ class StageConfig(Section):
                 f"must be one of {', '.join(kinds)}, or several of {', '.join(mixable)} with + between them, each once"
             )
         return negatives
+
+    @model_validator(mode="after")
+    def _learning_rate_is_reached(self) -> Self:
+        if 0 < self.steps < self.lr_warmup_steps:
+            raise ValueError(
+                f"lr_warmup_steps ({self.lr_warmup_steps}) must be at most steps ({self.steps}): the stage would end"
+                " before its learning_rate is reached"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_ends(self) -> Self:
@@ -233,6 +249,14 @@ class TrainingConfig(BatchConfig):
         return self
 
     @model_validator(mode="after")
+    def _batch_has_negatives(self) -> Self:
+        if self.batch_size == 1 and self.needs_batch:
+            raise ValueError(
+                "batch_size (1) leaves negatives: in_batch none, so that nothing would be learnt: raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _versions_come(self) -> Self:
         if self.early_stopping is not None and (self.refresh == "static" or not self.ance.retrieves):
             raise ValueError("early_stopping compares versions of the index, and this run makes none while it trains")
@@ -243,6 +267,11 @@ class TrainingConfig(BatchConfig):
         if self.warmup.steps and self.warmup.retrieves:
             raise ValueError("warmup.negatives: there is no index before the warm-up has ended: use bm25 or random")
         return self
+
+    @property
+    def needs_batch(self) -> bool:
+        """Whether a stage has no negatives but the other passages of the batch."""
+        return any(stage.steps and stage.negatives == "in_batch" for stage in (self.warmup, self.ance))
 
     @property
     def checkpoints(self) -> CheckpointSchedule:

@@ -115,12 +115,17 @@ class TrainingStep:
         Passages are encoded with it, or have the vectors of `fixed_passages`, which no gradient reaches.
 
         Raises:
-            AnceError: the processes cannot share a batch equally.
+            AnceError: the processes cannot share a batch equally, or a part of it would have no negatives.
         """
         if config.batch_size % parallel.size:
             raise AnceError(
                 f"training.batch_size ({config.batch_size}) is the batch of all processes together, and {parallel.size}"
                 " cannot share it equally: make it a multiple, or change the number of processes"
+            )
+        if config.batch_size == parallel.size > 1 and config.needs_batch and not config.cross_device_negatives:
+            raise AnceError(
+                f"training.batch_size ({config.batch_size}) is one query for each of {parallel.size} processes, which"
+                " leaves negatives: in_batch none: raise it, or set training.cross_device_negatives: true"
             )
         self._model = model
         self._optimiser = optimiser

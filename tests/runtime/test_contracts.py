@@ -10,6 +10,7 @@ from ance.errors import AnceError
 from ance.runtime.contracts import RunConfig
 from tests.system.tiny import config
 
+NONE = {"steps": 0, "learning_rate": 1e-3, "negatives": "bm25"}
 ADORE = {"steps": 60, "learning_rate": 1e-3, "negatives": "adore"}
 
 
@@ -30,6 +31,10 @@ def test_adore_goes_with_the_defaults_of_the_other_sections() -> None:
     [
         ({"negatives": {"momentum": 0.2}}, "momentum and lookahead are of mined versions"),
         ({"negatives": {"lookahead": 0.2}}, "momentum and lookahead are of mined versions"),
+        (
+            {"training": {"negatives_per_query": 21, "warmup": NONE}},
+            r"draws 21 of negatives.candidates \(20\) in training.ance",
+        ),
         ({"model": {"max_chunks": 4}}, "set model.max_chunks: 1"),
         ({"training": {"checkpoint_steps": "20:5"}}, "'training.checkpoint_steps'.*must rise from 0"),
     ],
@@ -73,3 +78,35 @@ def test_momentum_and_lookahead_negatives_do_not_vanish_when_the_highest_ranked_
     else:
         with pytest.raises(AnceError, match="keeps the highest ranked, and none of momentum and lookahead"):
             parsed(training={"ance": ance}, negatives=negatives)
+
+
+@pytest.mark.parametrize(
+    ("stages", "drawn", "fits"),
+    [
+        ({"ance": {"negatives": "ance"}}, 5, True),
+        ({"ance": {"negatives": "ance"}}, 6, False),
+        ({"warmup": {"negatives": "given"}, "ance": {"negatives": "random"}}, 6, False),
+        ({"warmup": {"negatives": "bm25", "steps": 0}, "ance": {"negatives": "random"}}, 6, True),
+        ({"warmup": {"negatives": "random"}, "ance": {"negatives": "ance+random"}}, 10, True),
+        ({"warmup": {"negatives": "random"}, "ance": {"negatives": "ance+random"}}, 11, False),
+        ({"warmup": {"negatives": "random"}, "ance": {"negatives": "adore"}}, 20, True),
+    ],
+)
+def test_a_query_draws_no_more_negatives_than_are_sampled_for_it(
+    stages: dict[str, dict[str, object]], drawn: int, fits: bool
+) -> None:
+    complete = {name: {"steps": 60, "learning_rate": 1e-3} | stage for name, stage in stages.items()}
+    if fits:
+        assert parsed(training={"negatives_per_query": drawn, **complete}).training.negatives_per_query == drawn
+    else:
+        with pytest.raises(AnceError, match=rf"negatives_per_query \({drawn}\) draws 6 of negatives.sample \(5\)"):
+            parsed(training={"negatives_per_query": drawn, **complete})
+
+
+def test_negatives_that_stay_have_no_version_before_to_draw_from() -> None:
+    ance = {"steps": 60, "learning_rate": 1e-3, "negatives": "ance"}
+    with pytest.raises(
+        AnceError, match=r"draws from the version before, and with training\.refresh: static there is none"
+    ):
+        parsed(training={"ance": ance, "refresh": "static"}, negatives={"momentum": 0.2})
+    assert parsed(training={"ance": ance, "refresh": "static"}, negatives={"lookahead": 0.2}).negatives.lookahead

@@ -49,6 +49,7 @@ def test_refreshes_that_cannot_be_are_refused(settings: dict[str, object], messa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"lr_warmup_steps": 61}, r"lr_warmup_steps \(61\) must be at most steps \(60\)"),
         ({"lr_decay_steps": 59}, r"lr_decay_steps \(59\) must be at least steps \(60\)"),
         ({"lr_decay_steps": 60, "lr_schedule": "constant"}, "never decays"),
     ],
@@ -56,6 +57,21 @@ def test_refreshes_that_cannot_be_are_refused(settings: dict[str, object], messa
 def test_a_schedule_that_contradicts_itself_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         StageConfig.model_validate(ANCE | settings)
+
+
+def test_a_stage_that_is_left_out_may_keep_its_rise_of_the_learning_rate() -> None:
+    assert StageConfig.model_validate(ANCE | {"steps": 0, "lr_warmup_steps": 10}).steps == 0
+    assert StageConfig.model_validate(ANCE | {"lr_warmup_steps": 60}).lr_warmup_steps == 60
+
+
+def test_a_batch_of_one_query_has_no_negatives_of_its_own() -> None:
+    alone = {"negatives": "in_batch", "loss": "in_batch"}
+    for stages in ({"warmup": WARMUP | alone}, {"ance": ANCE | alone}):
+        with pytest.raises(ValidationError, match=r"batch_size \(1\) leaves negatives: in_batch none"):
+            training(batch_size=1, **stages)
+        assert training(batch_size=2, **stages).needs_batch
+    assert training(batch_size=1, warmup=WARMUP | alone | {"steps": 0}).batch_size == 1
+    assert training(batch_size=1, ance=ANCE | {"loss": "in_batch"}).batch_size == 1, "it draws one besides"
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,20 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(tmp_path: Path) -> Non
         World(tmp_path, DataParallel(0, 3))
 
 
+def test_a_part_of_one_query_has_no_negatives_of_its_own(tmp_path: Path) -> None:
+    world, stage = World(tmp_path), STAGE.model_copy(update={"negatives": "in_batch", "loss": "in_batch"})
+
+    def shared_by_two(**changes: object) -> TrainingStep:
+        config = world.config.model_copy(update={"ance": stage, **changes})
+        return TrainingStep(world.model, world.optimiser, world.texts, config, DataParallel(0, 2))
+
+    with pytest.raises(AnceError, match=r"training\.batch_size \(2\) is one query for each of 2 processes"):
+        shared_by_two(batch_size=2, cross_device_negatives=False)
+    shared_by_two(batch_size=2)
+    shared_by_two(batch_size=4, cross_device_negatives=False)
+    shared_by_two(batch_size=2, cross_device_negatives=False, ance=STAGE)
+
+
 def test_the_parts_of_a_batch_are_the_batch(tmp_path: Path) -> None:
     world = World(tmp_path)
     (batch,) = world.batches.batch(0, world.negatives)[:1]
