@@ -5,6 +5,9 @@ from typing import NamedTuple
 from ance.data.records import Invalid, Reason
 from ance.errors import AnceError
 
+HARMLESS = frozenset({Reason.REPEATED_JUDGEMENT})
+"""Reasons to leave a record out without being told to: nothing is lost."""
+
 
 class InvalidCount(NamedTuple):
     """How many records were left out for one reason, and the first of them."""
@@ -27,9 +30,10 @@ class InvalidTally:
         """Count a record that is being left out.
 
         Raises:
-            AnceError: invalid records are not to be left out; the message says where this one is.
+            AnceError: invalid records are not to be left out, and this one is not harmless; the message says where it
+                is.
         """
-        if not self._skip:
+        if not self._skip and invalid.reason not in HARMLESS:
             advice = "mend it, or leave such records out with --skip-invalid"
             raise AnceError(f"{invalid.where}: {invalid.detail}; {advice}")
         self._places.setdefault(invalid.reason, {}).setdefault(invalid.where, invalid.detail)

@@ -27,7 +27,7 @@ class JudgedQueries:
         self._tally = tally
         self._numbers: dict[str, int] = {}
         self._first_where: list[str] = []
-        self._judged: set[tuple[int, int]] = set()
+        self._judged: dict[tuple[int, int], int] = {}
         self._query_numbers = array("q")
         self._passage_rows = array("q")
         self._grades = array("i")
@@ -41,10 +41,10 @@ class JudgedQueries:
         return len(self._numbers)
 
     def add(self, batch: Sequence[Located[Judgement]]) -> None:
-        """Add the valid judgements of a batch.
+        """Add the valid judgements of a batch. One that repeats an earlier one is counted and left out.
 
         Raises:
-            AnceError: one is about an unknown passage or repeats an earlier one, and the tally does not leave
+            AnceError: one is about an unknown passage or contradicts an earlier one, and the tally does not leave
                 such out.
         """
         rows = self._passages.rows([located.record.passage for located in batch])
@@ -55,14 +55,16 @@ class JudgedQueries:
                 self._tally.report(Invalid(Reason.UNKNOWN_PASSAGE, where, detail))
                 continue
             number = self._numbers.get(query_id, len(self._numbers))
-            if (number, row) in self._judged:
-                detail = f"query '{query_id}' and the passage of {named(passage)} are judged before"
-                self._tally.report(Invalid(Reason.DUPLICATE_JUDGEMENT, where, detail))
+            if (before := self._judged.get((number, row))) is not None:
+                detail = f"query '{query_id}' and the passage of {named(passage)} are judged before, as {before}"
+                same = before == grade
+                reason = Reason.REPEATED_JUDGEMENT if same else Reason.CONTRADICTORY_JUDGEMENT
+                self._tally.report(Invalid(reason, where, detail if same else f"{detail}, and here as {grade}"))
                 continue
             if number == len(self._numbers):
                 self._numbers[query_id] = number
                 self._first_where.append(where)
-            self._judged.add((number, row))
+            self._judged[number, row] = grade
             self._query_numbers.append(number)
             self._passage_rows.append(row)
             self._grades.append(grade)

@@ -33,7 +33,7 @@ class PrepareReport:
     counts: dict[str, int]
     """As in `DatasetMeta.counts`."""
     invalid: dict[str, InvalidCount]
-    """Reason -> how many records were left out, and the first; empty unless `skip_invalid` was set."""
+    """Reason -> how many records were left out, and the first; without `skip_invalid`, of repeated judgements only."""
     provenance: Mapping[str, Any]
     seconds: float
 

@@ -77,7 +77,9 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     EMPTY_TEXT = "empty text"
     DUPLICATE_ID = "duplicate id"
-    DUPLICATE_JUDGEMENT = "duplicate judgement"
+    REPEATED_JUDGEMENT = "repeated judgement"
+    """Of the same grade: it says nothing new."""
+    CONTRADICTORY_JUDGEMENT = "contradictory judgement"
     UNKNOWN_QUERY = "unknown query"
     UNKNOWN_PASSAGE = "unknown passage"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ance.data.dataset import Dataset
+from ance.data.invalid import InvalidCount
 from ance.data.prepare import PrepareReport, prepare
 from ance.data.sources.beir import Beir
 from ance.data.tokenizer import Tokenizer
@@ -117,7 +118,7 @@ INVALID = {
         "unknown passage",
     ),
     "a judgement of an unknown query": ({"train": [GOOD, "q9\tp1\t1"]}, "qrels/train.tsv:3", "unknown query"),
-    "a repeated judgement": ({"train": [GOOD, GOOD]}, "qrels/train.tsv:3", "duplicate judgement"),
+    "another grade for a pair": ({"train": [GOOD, "q1\tp1\t2"]}, "qrels/train.tsv:3", "contradictory judgement"),
     "a score that is no integer": ({"train": [GOOD, "q1\tp1\t0.5"]}, "qrels/train.tsv:3", "malformed"),
 }
 
@@ -151,6 +152,23 @@ def test_an_invalid_record_is_left_out_and_counted_when_asked_for(
     assert report.invalid[reason].first.startswith(f"{where}: ")
     assert list(dataset.queries("train").ids) == ["q1"]
     assert dataset.qrels("train").positives(0).tolist() == [0]
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+def test_a_judgement_that_repeats_another_is_left_out_and_counted_without_being_asked(
+    write_beir: WriteBeir, tokenizer: Tokenizer, batch: int
+) -> None:
+    folder = write_beir([CAT, DOG], [WHO], {"train": [GOOD, "q1\tp2\t0", GOOD, GOOD]})
+    report, dataset = prepared(folder, tokenizer, batch=batch)
+    first = "qrels/train.tsv:4: query 'q1' and the passage of id 'p1' are judged before, as 1"
+    assert report.invalid == {"repeated judgement": InvalidCount(2, first)}
+    assert report.counts["train_judgements"] == 2
+    assert dataset.qrels("train").positives(0, min_grade=0).tolist() == [0, 1]
+
+
+def test_a_contradiction_names_both_grades(write_beir: WriteBeir, tokenizer: Tokenizer) -> None:
+    with pytest.raises(AnceError, match=r"train\.tsv:3: .* are judged before, as 1, and here as 2; mend it, or"):
+        prepared(write_beir([CAT, DOG], [WHO], {"train": [GOOD, "q1\tp1\t2"]}), tokenizer)
 
 
 def test_a_malformed_query_is_counted_once_though_every_split_reads_it(

@@ -91,7 +91,9 @@ class Beir(Source):
 
 def _passage(line: str) -> Passage:
     values = _object(line)
-    return Passage(_id(values), _string(values, "title", default=""), _string(values, "text"))
+    # Not every writer leaves out a title that is none: some have null.
+    title = "" if values.get("title") is None else _string(values, "title")
+    return Passage(_id(values), title, _string(values, "text"))
 
 
 def _query(line: str) -> Query:
@@ -126,8 +128,8 @@ def _id(values: dict[str, Any]) -> str:
     return text_id
 
 
-def _string(values: dict[str, Any], key: str, default: str | None = None) -> str:
-    value = values.get(key, default)
+def _string(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
     if isinstance(value, str):
         return value
     if key not in values:

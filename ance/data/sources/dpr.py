@@ -40,7 +40,8 @@ class Dpr(Source):
 
     Of one task the splits are train, dev and test. Of several, train and dev are those of all tasks together, and each
     task's dev and test are named query sets, too: dev_nq, test_nq. A test set knows answers, not passages: Coverage@k
-    is measured on it. Hard negatives of the JSON are candidates of the question.
+    is measured on it. Hard negatives of the JSON are candidates of the question. Where a part is there as JSON and as
+    .csv, such as nq-dev.qa.csv, the JSON is read: it has the passages, too.
 
     Raises:
         AnceError: a file is missing, or two are of the same task and part.
@@ -137,11 +138,12 @@ def _find(folder: Path) -> tuple[Path, list[_File]]:
     found = [_File(paths[name], match[1], match[2]) for name in paths if (match := _NAME.fullmatch(name))]
     if not found:
         raise AnceError(f"{folder}: holds no questions; {LAYOUT}")
-    taken: dict[tuple[str, str], Path] = {}
-    for file in found:
-        if (other := taken.setdefault((file.task, file.part), file.path)) != file.path:
-            raise AnceError(f"{file.path}: {other.name} is the {file.part} part of '{file.task}', too; remove one")
-    return corpus, found
+    taken: dict[tuple[str, str], _File] = {}
+    for file in sorted(found, key=lambda file: not file.is_json):  # JSON first
+        other = taken.setdefault((file.task, file.part), file)
+        if other is not file and other.is_json == file.is_json:
+            raise AnceError(f"{file.path}: {other.path.name} is the {file.part} part of '{file.task}', too; remove one")
+    return corpus, [file for file in found if file in taken.values()]
 
 
 def _splits(files: list[_File]) -> dict[str, tuple[_File, ...]]:

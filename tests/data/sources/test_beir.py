@@ -18,6 +18,11 @@ def test_records_come_with_the_line_they_stand_on(write_beir: WriteBeir) -> None
     assert list(source.judgements("test")) == [Located(Judgement("q3", "p3", 1), "qrels/test.tsv:2")]
 
 
+def test_a_title_that_is_null_is_none(write_beir: WriteBeir) -> None:
+    (record,) = Beir(write_beir(corpus=[{"_id": "p1", "title": None, "text": "a"}])).passages()
+    assert record == Located(Passage("p1", "", "a"), "corpus.jsonl:1")
+
+
 def test_every_qrels_file_is_a_split_and_the_usual_ones_come_first(write_beir: WriteBeir) -> None:
     folder = write_beir(qrels={name: ["q1\tp1\t1"] for name in ("test_nq", "test", "extra", "dev", "train")})
     assert Beir(folder).splits() == ("train", "dev", "test", "extra", "test_nq")

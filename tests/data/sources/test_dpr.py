@@ -130,6 +130,15 @@ def test_several_tasks_train_together_and_are_scored_apart(write: Write) -> None
     assert source.provenance["files"]["dev"] == ["biencoder-nq-dev.json.gz", "biencoder-trivia-dev.json"]
 
 
+@pytest.mark.parametrize("name", ["nq-dev.qa.csv", "nq-dev.csv.gz"])
+def test_questions_that_are_there_as_json_too_are_read_from_it(write: Write, name: str) -> None:
+    source = Dpr(write({**FILES, name: "who swam\t['fish']\n"}))
+    assert source.splits() == ("train", "dev", "test")
+    assert source.provenance["files"]["dev"] == ["biencoder-nq-dev.json.gz"]
+    assert records(source.judgements("dev")) == [Judgement("nq-dev-1", "2", 1)]
+    assert source.is_judged("dev")
+
+
 def test_the_data_set_keeps_questions_that_only_have_answers(
     write: Write, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
@@ -196,6 +205,9 @@ def test_a_folder_that_lacks_files_is_an_error_that_says_what_belongs_there(writ
         Dpr(folder)
     with pytest.raises(AnceError, match=r"nq-train.json: biencoder-nq-train.json is the train part of 'nq', too"):
         Dpr(write(FILES))
+    (folder / "nq-train.json").unlink()
+    with pytest.raises(AnceError, match=r"nq-test.qa.csv: nq-test.csv is the test part of 'nq', too"):
+        Dpr(write({**FILES, "nq-test.csv": "who\t['a']\n"}))
     for path in folder.glob("*-*"):
         path.unlink()
     with pytest.raises(AnceError, match="holds no questions"):
