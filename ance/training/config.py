@@ -296,9 +296,13 @@ class TrainingConfig(BatchConfig):
 
     def next_refresh_step(self, published: int) -> int:
         """The first checkpoint that may be encoded with once version `published` is there (-1: none is)."""
-        if self.refresh == "static" and published >= self.first_refresh_step:
+        if published < self.first_refresh_step:
+            return self.first_refresh_step
+        if self.refresh == "static":
             return self.total_steps
-        return max(published + 1, self.first_refresh_step)
+        if self.synchronous:  # not one saved on shutdown, which an undisturbed run has not
+            return min(self.checkpoints.next_due(published), self.total_steps)
+        return published + 1
 
     def passages_step(self, step: int) -> int:
         """The checkpoint whose passage vectors go with the query vectors of checkpoint `step`."""

@@ -191,6 +191,9 @@ class Indexer:
         due = self.config.training.next_refresh_step(self._published_step())
         started = self.store.read_pointer(self.layout.pointer("refresh"))
         tried = -1 if started is None else started.step
+        newest = self.watcher.newest
+        if newest is not None and newest.final:  # early stopping may end the run before a checkpoint is due
+            due = min(due, newest.step)
         return self.watcher.wait_newer(max(due - 1, tried), timeout=1.0)
 
     def _published_step(self) -> int:

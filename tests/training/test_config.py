@@ -142,6 +142,12 @@ def test_static_negatives_are_mined_once_and_the_last_checkpoint_is_indexed() ->
     assert [config.next_refresh_step(published) for published in (-1, 20, 80)] == [20, 80, 80]
 
 
+def test_synchronous_training_refreshes_with_what_is_due_and_at_the_end() -> None:
+    config = training(checkpoint_steps="0:5,40:15", synchronous=True)
+    refreshes = [config.next_refresh_step(published) for published in (-1, 15, 20, 23, 25, 40, 55, 70)]
+    assert refreshes == [20, 20, 25, 25, 30, 55, 70, 80]
+
+
 def test_how_old_negatives_may_be_follows_from_the_mode() -> None:
     assert {training().oldest_negatives(step) for step in (20, 79)} == {20}
     assert [training(max_async_gap=10).oldest_negatives(step) for step in (20, 29, 31)] == [20, 20, 21]

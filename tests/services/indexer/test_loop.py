@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -101,6 +102,25 @@ def test_static_negatives_are_those_of_the_first_pass_and_the_last_checkpoint_en
         announce(once, 80, final=True)
     assert pointed(once, "index").step == 80
     assert {task_id.split("/")[1] for task_id in once.worker.handled} == {"20", "80"}
+
+
+def test_where_training_waits_for_every_refresh_a_checkpoint_saved_on_shutdown_starts_none(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    """Or the resumed run would train on negatives that an undisturbed one never has."""
+    run = new_run(training={"synchronous": True, "max_async_gap": 0})
+    passes = Pass(run, client, shutdown)
+    with indexer(passes) as leader, passes.worker.working(), background(leader.run, stop=lambda: None):
+        announce(passes, 20)
+        wait_until(lambda: published(run.store, run.layout.index(20)) is not None)
+        announce(passes, 23)
+        wait_until(lambda: leader.watcher.newest is not None and leader.watcher.newest.step == 23)
+        time.sleep(0.3)  # enough to begin with it
+        announce(passes, 25)  # due, every 5 steps
+        wait_until(lambda: published(run.store, run.layout.index(25)) is not None)
+        announce(passes, 28, final=True)  # as early stopping ends a run
+    assert pointed(passes, "index").step == 28
+    assert {task_id.split("/")[1] for task_id in passes.worker.handled} == {"20", "25", "28"}
 
 
 def test_a_new_leader_continues_the_recorded_pass_and_only_missing_shards_are_encoded_again(
