@@ -59,6 +59,28 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
         assert [record[what] for record in series(interrupted)] == [record[what] for record in series(straight)]
 
 
+@pytest.mark.parametrize(("negatives", "interrupted_after"), [("ance", 3), ("ance", 4), ("ance+random", 5)])
+def test_with_one_version_of_the_negatives_a_resumed_run_is_exactly_an_undisturbed_one(
+    new_run: NewRun, client: Redis, shutdown: Shutdown, negatives: str, interrupted_after: int
+) -> None:
+    plan = training(stage(2, "random"), stage(4, negatives))
+    straight, interrupted = new_run(training=plan), new_run(training=plan)
+    for run in (straight, interrupted):
+        run.publish_negatives(2)
+    TrainerProcess(straight, client, shutdown).run()
+
+    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
+        TrainerProcess(interrupted, client, stop).run(
+            after_step=lambda step: stop.request() if step == interrupted_after else None
+        )
+    TrainerProcess(interrupted, client, shutdown).run()
+
+    assert same(weights(interrupted, 6), weights(straight, 6))
+    for what in ("loss", "async_gap"):
+        assert [record[what] for record in series(interrupted)] == [record[what] for record in series(straight)]
+    assert series(straight)[-1]["async_gap"] == 4
+
+
 @pytest.mark.parametrize("interrupted_after", [3, 4, 5])
 def test_stages_with_an_optimiser_of_their_own_resume_exactly_within_each_and_between_them(
     new_run: NewRun, client: Redis, shutdown: Shutdown, interrupted_after: int
