@@ -1,6 +1,7 @@
 """The newest negatives, fetched beside training so that no step waits for them."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from ance.runtime.store import Store
 from ance.runtime.tracing import span
 
 log = get_logger(__name__)
+
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 15.0, 900.0
+"""Pauses before a version that was found corrupt is read again, each twice as long as the one before: its download may
+have been at fault, or somebody mends the store, and each look costs a download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ class NegativesVersion:
 class FreshNegatives:
     """Looks for newer negatives in its own thread; `newest` is swapped as a whole.
 
-    Use as a context manager. A version that fails verification is logged and skipped: training goes on with the
-    one it has.
+    Use as a context manager. A version that fails verification is logged and tried again after a while: training
+    goes on with the one it has, and takes a newer one that comes meanwhile.
 
     Attributes:
         failing: whether the version looked at last could not be read.
@@ -57,7 +62,9 @@ class FreshNegatives:
         self._cache = cache
         self._poll_seconds = poll_seconds
         self._newest: NegativesVersion | None = None
-        self._refused = ""  # sha256 of the manifest that was found corrupt: said once, not at every look
+        self._refused = ""  # sha256 of the manifest of the version that was found corrupt
+        self._pause = 0.0
+        self._not_before = 0.0  # on the monotonic clock: when it is tried again
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="negatives", daemon=True)
@@ -93,17 +100,24 @@ class FreshNegatives:
 
     def _look(self) -> None:
         ref = self._look_up()
-        if ref is None or ref.manifest_sha256 == self._refused or not self._is_newer(ref):
+        if ref is None or not self._is_newer(ref):
+            return
+        if ref.manifest_sha256 == self._refused and time.monotonic() < self._not_before:
             return
         try:
             with span("pick up", parent=ref.traceparent, version=ref.step):
                 self._take(ref)
         except CorruptArtifact as error:
-            self._refused, self.failing = ref.manifest_sha256, True
-            log.error("negatives refused: %s", error)
+            self._refuse(ref)
+            log.error("negatives refused, trying again in %.0f s: %s", self._pause, error)
 
     def _is_newer(self, ref: ArtifactRef) -> bool:
         return self._newest is None or ref.step > self._newest.step
+
+    def _refuse(self, ref: ArtifactRef) -> None:
+        again = ref.manifest_sha256 == self._refused
+        self._pause = min(2 * self._pause, LONGEST_RETRY_SECONDS) if again else FIRST_RETRY_SECONDS
+        self._refused, self._not_before, self.failing = ref.manifest_sha256, time.monotonic() + self._pause, True
 
     def _take(self, ref: ArtifactRef) -> None:
         with self._hold.holding((Kind.NEGATIVES, ref.step)):

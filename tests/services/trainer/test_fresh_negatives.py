@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def watching(run: ServiceRun) -> FreshNegatives:
 
 
 def damage(run: ServiceRun, step: int) -> None:
-    """Change a byte of the negatives, keeping their size. The file is linked into the store, so it is replaced."""
+    """Change a byte of the negatives, keeping their size; done twice, they are whole again.
+
+    The file is linked into the store, so it is replaced.
+    """
     path = run.path(f"{run.layout.negatives(step)}/negatives.npy")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -85,6 +89,24 @@ def test_a_corrupt_version_is_refused_once_the_old_one_stays_and_the_next_is_tak
         run.publish_negatives(7)
         assert fresh.wait_from(7, timeout=20) is not None
     assert caplog.text.count("negatives refused") == 1
+
+
+def test_a_corrupt_version_is_read_again_after_ever_longer_pauses_and_taken_once_it_is_whole(
+    new_run: NewRun, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh_negatives, "FIRST_RETRY_SECONDS", 0.02)
+    run = new_run()
+    ref = run.publish_negatives(5, pointer=False)
+    damage(run, 5)
+    run.store.move_pointer(run.layout.pointer("negatives"), ref)
+    with watching(run) as fresh:
+        began = time.monotonic()
+        wait_until(lambda: caplog.text.count("negatives refused") >= 3)
+        assert time.monotonic() - began > 0.02 + 0.04
+        assert fresh.failing and fresh.newest is None
+        damage(run, 5)
+        assert fresh.wait_from(5, timeout=20) is not None
+        assert not fresh.failing
 
 
 def test_a_version_that_vanishes_before_it_is_read_does_not_end_the_watch(
