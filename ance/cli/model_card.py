@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ance.cli.model_usage import usage
+
 if TYPE_CHECKING:
     from ance.data.dataset import Dataset
-    from ance.model.config import ModelConfig
     from ance.runtime.contracts import Manifest, RunConfig
     from ance.training.config import StageConfig
-
-QUERY, PASSAGE = "What is a hard negative?", "A hard negative is a passage that ranks high without being relevant."
 
 
 def model_card(config: RunConfig, step: int, checkpoint: Manifest, dataset: Dataset, dev: Mapping[str, float]) -> str:
@@ -40,36 +39,13 @@ def model_card(config: RunConfig, step: int, checkpoint: Manifest, dataset: Data
         f"# {config.run}, step {step}",
         "A bi-encoder for dense retrieval, trained with ANCE: approximate nearest neighbour negative contrastive "
         "learning (Xiong et al. 2021). Vectors are compared by inner product.",
-        "## How to use it\n\n" + _usage(config.model),
+        "## How to use it\n\n" + usage(config.model, dataset.meta.provenance),
         "## What it is\n\n" + _table(_facts(config, step, checkpoint)),
         "## What it was trained on\n\n" + _table(_data(config.dataset, dataset)),
         "## How it was trained\n\n" + _table(_recipe(config, step)),
         "## How good it is\n\n" + _quality(dev),
     ]
     return "---\n" + yaml.safe_dump(matter, sort_keys=False) + "---\n\n" + "\n\n".join(sections) + "\n"
-
-
-def _usage(model: ModelConfig) -> str:
-    of_query, of_passage = ("encode", "encode") if model.shared else ("encode_query", "encode_document")
-    limits = f"Queries were cut at {model.max_query_tokens} tokens, passages at {model.max_passage_tokens}."
-    if not model.shared:
-        limits += " Queries and passages have an encoder each: the call says which."
-    if model.max_chunks > 1:
-        limits += (
-            f"\n\nA longer passage was read as up to {model.max_chunks} consecutive chunks of "
-            f"{model.max_passage_tokens} tokens, special tokens included (MaxP). Encode each chunk as a passage; a "
-            "passage scores as much as its best chunk."
-        )
-    return f"""```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("FOLDER")
-query = model.{of_query}("{QUERY}")
-passages = model.{of_passage}(["{PASSAGE}"])
-scores = passages @ query
-```
-
-{limits}"""
 
 
 def _facts(config: RunConfig, step: int, checkpoint: Manifest) -> Iterable[tuple[str, object]]:

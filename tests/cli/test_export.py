@@ -78,7 +78,10 @@ def test_the_newest_checkpoint_is_exported_with_its_card(ance: Ance, salad: Sala
         "| warm-up | 20 steps, bm25 negatives, pairwise loss, learning rate 0.001 |",
         "| ANCE | 25 steps, ance negatives, pairwise loss, learning rate 0.001 |",
         "| RR@10 | 0.2950 |",
-        'query = model.encode("',
+        "In training a passage was read as `title text`, a query as `text`.",
+        "| passage format | title text |",
+        "query = model.encode(question)",
+        'passages = model.encode([as_passage("Hard negatives", text)])',
     ):
         assert line in card
 

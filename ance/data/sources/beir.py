@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ance.data.records import Invalid, Judgement, Located, Passage, Query, Reason, Source
 from ance.data.sources.lines import grade, read_records
 from ance.data.sources.naming import dataset_name, in_usual_order
+from ance.data.text_format import PassageFormat, text_format
 from ance.errors import AnceError
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Beir(Source):
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        return {"source": f"beir:{self._folder}"}
+        return {"source": f"beir:{self._folder}"} | text_format(PassageFormat.TITLE_TEXT)
 
     def splits(self) -> tuple[str, ...]:
         return self._splits

@@ -14,6 +14,7 @@ from ance.data.sources.dpr_questions import Question, parse_question, parse_test
 from ance.data.sources.json_array import read_json_array
 from ance.data.sources.lines import read_records
 from ance.data.sources.naming import USUAL_SPLITS, dataset_name
+from ance.data.text_format import PassageFormat, QueryFormat, text_format
 from ance.errors import AnceError
 
 LAYOUT = (
@@ -58,9 +59,10 @@ class Dpr(Source):
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """The files by split."""
+        """The files by split, and what is read of a text."""
         files = {split: [file.path.name for file in of_split] for split, of_split in self._splits.items()}
-        return {"source": f"dpr:{self._folder}", "corpus": self._corpus.name, "files": files}
+        texts = text_format(PassageFormat.TITLE_SEP_TEXT, QueryFormat.WITHOUT_QUESTION_MARK)
+        return {"source": f"dpr:{self._folder}", "corpus": self._corpus.name, "files": files} | texts
 
     def splits(self) -> tuple[str, ...]:
         return tuple(self._splits)

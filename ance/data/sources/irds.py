@@ -17,6 +17,7 @@ from ance.data.sources.dpr_passages import as_pair
 from ance.data.sources.dpr_questions import without_question_mark
 from ance.data.sources.marco import as_document
 from ance.data.sources.naming import dataset_name, in_usual_order
+from ance.data.text_format import PassageFormat, QueryFormat, text_format
 from ance.errors import AnceError
 
 T = TypeVar("T")
@@ -57,14 +58,17 @@ class IrDatasets(Source):
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        return {"source": f"ir_datasets:{self._id}", "splits": self._ids, "candidates": list(self._with_candidates)}
+        first = ir_datasets.load(self._first)
+        of_dpr = issubclass(first.queries_cls(), DprW100Query)
+        queries = QueryFormat.WITHOUT_QUESTION_MARK if of_dpr else QueryFormat.TEXT
+        made_of = {"source": f"ir_datasets:{self._id}", "splits": self._ids, "candidates": list(self._with_candidates)}
+        return made_of | text_format(_passage_format(first.docs_cls()), queries)
 
     def splits(self) -> tuple[str, ...]:
         return tuple(self._ids)
 
     def passages(self) -> Iterator[Located[Passage]]:
-        # All splits have the same documents.
-        return _read(next(iter(self._ids.values()))[0], "docs", _passage)
+        return _read(self._first, "docs", _passage)
 
     def queries(self, split: str) -> Iterator[Located[Query]]:
         for part, prefix in self._parts(split):
@@ -83,6 +87,11 @@ class IrDatasets(Source):
             entity, convert = _candidates(part)
             for (query, passage), where in _read(part, entity, convert):
                 yield Located(Candidate(f"{prefix}{query}", passage), where)
+
+    @property
+    def _first(self) -> str:
+        """An id of a split: all have the same documents."""
+        return next(iter(self._ids.values()))[0]
 
     def _parts(self, split: str) -> Iterator[tuple[str, str]]:
         """Id of each part, and what comes before the ids of its queries."""
@@ -147,16 +156,28 @@ def _candidates(dataset_id: str) -> tuple[str, Callable[[Any], Candidate]]:
     raise AnceError(f"ir_datasets:{dataset_id}: has no candidates, neither scored documents nor document pairs")
 
 
+def _passage_format(kind: type) -> PassageFormat:
+    """What is read of a kind of documents."""
+    if hasattr(kind, "url") and hasattr(kind, "body"):
+        return PassageFormat.URL_SEP_TITLE_SEP_BODY
+    if issubclass(kind, DprW100Doc):
+        return PassageFormat.TITLE_SEP_TEXT
+    if not hasattr(kind, "text") and not hasattr(kind, "body"):
+        return PassageFormat.DEFAULT_TEXT
+    return PassageFormat.TITLE_TEXT if hasattr(kind, "title") else PassageFormat.TEXT
+
+
 def _passage(document: Any) -> Passage:
     title = getattr(document, "title", None) or ""
-    if hasattr(document, "url") and hasattr(document, "body"):
-        return as_document(document.doc_id, document.url or "", title, document.body or "")
-    if isinstance(document, DprW100Doc):
-        return as_pair(document.doc_id, title, document.text)
-    for field in ("text", "body"):
-        if hasattr(document, field):
-            return Passage(document.doc_id, title, getattr(document, field) or "")
-    return Passage(document.doc_id, "", document.default_text())
+    match _passage_format(type(document)):
+        case PassageFormat.URL_SEP_TITLE_SEP_BODY:
+            return as_document(document.doc_id, document.url or "", title, document.body or "")
+        case PassageFormat.TITLE_SEP_TEXT:
+            return as_pair(document.doc_id, title, document.text)
+        case PassageFormat.DEFAULT_TEXT:
+            return Passage(document.doc_id, "", document.default_text())
+    text = document.text if hasattr(document, "text") else document.body
+    return Passage(document.doc_id, title, text or "")
 
 
 def _query(query: Any) -> Query:

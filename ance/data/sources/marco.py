@@ -13,6 +13,7 @@ from ance.data.records import Candidate, Invalid, Judgement, Located, Passage, Q
 from ance.data.sources.lines import columns, grade, read_records
 from ance.data.sources.marco_files import CandidateFormat, find_files
 from ance.data.sources.naming import dataset_name
+from ance.data.text_format import PassageFormat, text_format
 
 
 class Marco(Source):
@@ -32,12 +33,13 @@ class Marco(Source):
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """The files by split."""
+        """The files by split, and what is read of a text."""
         splits = {
             split: [path.name for path in (files.queries, files.qrels, *files.candidates)]
             for split, files in self._files.splits.items()
         }
-        return {"source": f"msmarco:{self._folder}", "corpus": self._files.corpus.name, "files": splits}
+        texts = text_format(PassageFormat.URL_SEP_TITLE_SEP_BODY if self._files.of_documents else PassageFormat.TEXT)
+        return {"source": f"msmarco:{self._folder}", "corpus": self._files.corpus.name, "files": splits} | texts
 
     def splits(self) -> tuple[str, ...]:
         return tuple(self._files.splits)

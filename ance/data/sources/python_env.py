@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 from ance.data.records import Judgement, Located, Passage, Query, Source
 from ance.data.sources.python_definitions import find_definitions
 from ance.data.sources.python_modules import Module, Package, installed_packages
+from ance.data.text_format import PassageFormat, text_format
 from ance.errors import AnceError
 
 SPLITS = ("train", "dev", "test")
@@ -67,7 +68,8 @@ class PythonEnv(Source):
         """Passages by package and version, and the files that could not be read or parsed."""
         given = Counter(pair.package for pair in self._pairs)
         packages = {f"{name} {self._packages[name].version}": given[name] for name in sorted(given)}
-        return {"source": "python-env", "packages": packages, "unreadable": self._unreadable}
+        texts = text_format(PassageFormat.TITLE_TEXT)
+        return {"source": "python-env", "packages": packages, "unreadable": self._unreadable} | texts
 
     def splits(self) -> tuple[str, ...]:
         present = {pair.split for pair in self._pairs}

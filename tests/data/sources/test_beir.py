@@ -18,6 +18,12 @@ def test_records_come_with_the_line_they_stand_on(write_beir: WriteBeir) -> None
     assert list(source.judgements("test")) == [Located(Judgement("q3", "p3", 1), "qrels/test.tsv:2")]
 
 
+def test_what_is_read_of_a_passage_is_remembered(write_beir: WriteBeir) -> None:
+    folder = write_beir()
+    source = {"source": f"beir:{folder}"}
+    assert Beir(folder).provenance == source | {"passage_format": "title text", "query_format": "text"}
+
+
 def test_a_title_that_is_null_is_none(write_beir: WriteBeir) -> None:
     (record,) = Beir(write_beir(corpus=[{"_id": "p1", "title": None, "text": "a"}])).passages()
     assert record == Located(Passage("p1", "", "a"), "corpus.jsonl:1")

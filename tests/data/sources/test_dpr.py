@@ -128,6 +128,8 @@ def test_several_tasks_train_together_and_are_scored_apart(write: Write) -> None
     assert [query.id for query in records(source.queries("train"))] == ["nq-train-1", "nq-train-2", "trivia-train-1"]
     assert [query.id for query in records(source.queries("dev_trivia"))] == ["trivia-dev-1"]
     assert source.provenance["files"]["dev"] == ["biencoder-nq-dev.json.gz", "biencoder-trivia-dev.json"]
+    assert source.provenance["passage_format"] == "title [SEP] text"
+    assert source.provenance["query_format"] == "text without the question mark at its end"
 
 
 @pytest.mark.parametrize("name", ["nq-dev.qa.csv", "nq-dev.csv.gz"])

@@ -191,6 +191,11 @@ def test_candidates_are_the_negatives_of_pairs_or_else_scored_documents_of_the_s
     assert list(IrDatasets("pets", parts).candidates("dev")) == []
 
 
+class OfOneKind(Docs):
+    def docs_cls(self) -> type:
+        return type(self.docs[0])
+
+
 class UrlDoc(NamedTuple):
     doc_id: str
     url: str
@@ -231,9 +236,35 @@ def test_answers_of_queries_are_those_of_the_data_set(register: Register, tokeni
     assert list(Dataset.open(tmp_path / "out").answers("test")) == [["the cat", "Tom"]]
 
 
+@pytest.mark.parametrize(
+    ("document", "passage_format"),
+    [
+        (GenericDoc("p1", "The dog ran"), "text"),
+        (TitledDoc("p1", "Cats", "The cat sat"), "title text"),
+        (UrlDoc("p1", "http://a", "Cats", "The cat sat"), "url [SEP] title [SEP] body"),
+        (FieldedDoc("p1", "A fish swam"), "the default_text of ir_datasets"),
+    ],
+)
+def test_what_is_read_of_a_passage_is_remembered(
+    register: Register, tokenizer: Tokenizer, tmp_path: Path, document: Any, passage_format: str
+) -> None:
+    register({"pets": judged(OfOneKind(document))})
+    prepare(IrDatasets("pets"), tokenizer, tmp_path / "out")
+    provenance = Dataset.open(tmp_path / "out").meta.provenance
+    assert (provenance["passage_format"], provenance["query_format"]) == (passage_format, "text")
+
+
+class QuestionsOfDpr(AnsweredQueries):
+    def queries_cls(self) -> type:
+        return DprW100Query
+
+
 def test_questions_and_passages_of_dpr_are_as_in_its_own_files(register: Register) -> None:
-    docs, queries = Docs(DprW100Doc("1", "The cat sat", "Cats")), AnsweredQueries(DprW100Query("q1", "who?", ("Tom",)))
+    docs = OfOneKind(DprW100Doc("1", "The cat sat", "Cats"))
+    queries = QuestionsOfDpr(DprW100Query("q1", "who?", ("Tom",)))
     register({"wiki/test": PublicDataset(docs, queries, Qrels())})
     source = IrDatasets("wiki")
     assert [one.record for one in source.passages()] == [Passage("1", "Cats", "The cat sat", ("Cats", "The cat sat"))]
     assert [one.record for one in source.queries("test")] == [Query("q1", "who", ("Tom",))]
+    assert source.provenance["passage_format"] == "title [SEP] text"
+    assert source.provenance["query_format"] == "text without the question mark at its end"

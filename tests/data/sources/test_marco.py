@@ -56,11 +56,13 @@ def test_the_passage_files_are_a_source(write: Write) -> None:
         Judgement("1", "12", 1),
     ]
     assert source.provenance["files"]["dev"] == ["queries.dev.small.tsv", "qrels.dev.small.tsv"]
+    assert source.provenance["passage_format"] == "text"
 
 
 def test_the_document_files_are_a_source_compressed_or_not(write: Write) -> None:
     source = Marco(write(DOCUMENTS))
     assert source.splits() == ("train", "trec-dl-2019")
+    assert source.provenance["passage_format"] == "url [SEP] title [SEP] body"
     assert [one.record for one in source.passages() if isinstance(one, Located)] == [
         Passage("D1", "Cats", "http://a the cat sat", ("http://a", "Cats", "the cat sat")),
         Passage("D2", "", "http://b", ("http://b", "", "")),
