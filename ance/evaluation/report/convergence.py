@@ -18,7 +18,7 @@ KINDS = {
     "in_batch": "in-batch",
     "random": "random",
 }
-"""Kinds of negatives, as a rule the hardest first."""
+"""Kinds of negatives, as a rule the hardest first. Others, such as `bm25+random`, have their own name and follow."""
 DEPTHS = ("embeddings", "bottom", "middle", "top", "head")
 TOWERS = ("", "passage.", "query.")
 """What the groups of a tower begin with; nothing where queries and passages share one."""
@@ -39,7 +39,8 @@ def convergence_section(steps: Sequence[Mapping[str, Any]], command: str) -> Sec
     groups = [group for group in known if len(measured(steps, NORMS, group)[0])]
     if groups:
         parts.append(Figure("gradient-norms", _norm_caption(steps), lambda theme: _norms(theme, steps, groups)))
-    kinds = [kind for kind in KINDS if len(measured(steps, BOUNDS, kind)[0])]
+    had = dict.fromkeys(kind for step in steps for kind in step.get(BOUNDS, {}))
+    kinds = [*(kind for kind in KINDS if kind in had), *(kind for kind in had if kind not in KINDS)]
     if kinds:
         caption = _bound_caption(steps, kinds)
         parts.append(Figure("instance-bounds", caption, lambda theme: _bounds(theme, steps, kinds)))
@@ -104,7 +105,10 @@ def _bounds(theme: Theme, steps: Sequence[Mapping[str, Any]], kinds: Sequence[st
         "in_batch": (theme.purple, "dashdot"),
         "random": (theme.gray, "dot"),
     }
-    traces = [_measured_line(KINDS[kind], measured(steps, BOUNDS, kind), *styles[kind]) for kind in kinds]
+    other = (theme.muted, "longdashdot")
+    traces = [
+        _measured_line(KINDS.get(kind, kind), measured(steps, BOUNDS, kind), *styles.get(kind, other)) for kind in kinds
+    ]
     y = logarithmic("gradient norm of a pair (log)")
     return chart(theme, traces, titled("step"), y, **stage_change(theme, steps))
 
@@ -137,7 +141,7 @@ def _norm_caption(steps: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _bound_caption(steps: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> str:
-    medians = [f"{KINDS[kind]} {np.median(measured(steps, BOUNDS, kind)[1]):.3g}" for kind in kinds]
+    medians = [f"{KINDS.get(kind, kind)} {np.median(measured(steps, BOUNDS, kind)[1]):.3g}" for kind in kinds]
     return (
         "The bound on the gradient norm of one query with its positive and one negative (paper, eq 11), by kind of "
         f"negative; medians over the steps: {', '.join(medians)}."

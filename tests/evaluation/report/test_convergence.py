@@ -30,6 +30,16 @@ def test_bounds_are_compared_by_kind_of_negative_each_where_it_was_in_use() -> N
     assert "ANCE 3, BM25 1, in-batch 0.5" in figure.caption
 
 
+def test_a_mixture_of_negatives_is_a_kind_of_its_own() -> None:
+    steps = step_records()
+    for step in steps[WARMUP:]:
+        bounds = step["instance_gradient_norm_bounds"]
+        bounds["ance+random"] = bounds.pop("ance")
+    figure = figures(convergence_section(steps, ""))["instance-bounds"]
+    assert list(traces(figure)) == ["BM25", "in-batch", "ance+random"]
+    assert "ance+random 3" in figure.caption
+
+
 def test_steps_that_recorded_no_norms_are_left_out() -> None:
     steps = step_records()
     for step in steps:
