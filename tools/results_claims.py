@@ -9,6 +9,8 @@ from tools.results_data import PEERS, Results, chosen
 MEASURE = "RR@10"
 GOAL = 3.0
 """Per cent by which each claim is to be won."""
+BEFORE = ("start", "warmup")
+"""What all kinds go on from."""
 NCE = ("nce",)
 IN_BATCH = ("in-batch", "random+in-batch", "bm25+in-batch")
 BEYOND = ("margin", "simans", "momentum", "lookahead")
@@ -56,8 +58,9 @@ class Comparison(NamedTuple):
 
 
 def variants_that_count(results: Results) -> dict[str, str]:
-    """Kind of negatives -> its variant that is best on dev."""
-    return chosen({name: variant.by_seed("dev", MEASURE) for name, variant in results.variants.items()})
+    """Kind of negatives -> its variant that is best on dev, of those that were trained for as many steps as all are."""
+    alike = {name: one for name, one in results.variants.items() if name in BEFORE or one.steps == results.about.steps}
+    return chosen({name: one.by_seed("dev", MEASURE) for name, one in alike.items()})
 
 
 def compare(results: Results, claim: Claim, split: str) -> Comparison | None:

@@ -61,6 +61,11 @@ class Variant(Values):
         return Spread.of(values) if values else None
 
     @property
+    def steps(self) -> int:
+        """Steps that it was trained for."""
+        return next(iter(self.seeds.values())).steps
+
+    @property
     def minutes(self) -> float:
         """Mean wall time of training, with mining."""
         return mean(trained.seconds for trained in self.seeds.values()) / 60
