@@ -26,10 +26,10 @@ the other passages of the batch besides; `beyond` is ANCE with in-batch negative
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model.
 
 Settings are chosen on dev, with the seeds that all of a kind's settings have, the first one at least; of the steps
-beyond, one. Those with which a kind trains longer than the others are shown, and do not count. The other side of a claim is whatever is best on test; in brackets is what it comes to with a single seed,
-both from the same warm-up. A claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets
-that count. medquad has two versions: medquad-concept is the same passages with the labels completed and the queries
-split anew; the first one counts.
+beyond, one. Those with which a kind trains longer than the others are shown, and do not count. The other side of a
+claim is whatever is best on test; in brackets is what it comes to with a single seed, both from the same warm-up. A
+claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets that count. medquad has two versions:
+medquad-concept is the same passages with the labels completed and the queries split anew; the first one counts.
 """
 
 
