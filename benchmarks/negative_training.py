@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from ance.negatives.live import LiveNegatives
 from ance.negatives.mined import MinedNegatives, mine, ranking_depth
 from ance.negatives.mixing import Drawn, Pool
 from ance.negatives.sampling import Rows
-from ance.negatives.sources import ListedNegatives, MixedNegatives, NegativeSource, NoNegatives, RandomNegatives
+from ance.negatives.sources import ListedNegatives, NegativeSource, NoNegatives, RandomNegatives, mixed
 from ance.retrieval.topk import StreamingTopK
 from ance.runtime.contracts import RunConfig
 from ance.training.batches import TrainingBatches
@@ -103,7 +103,7 @@ class Branches:
             with safe_open(path, framework="pt") as file:
                 return Trained(model, float(file.metadata()["seconds"]))
         model = (self.warmed_up(seed) if first else self.start(seed)).model
-        fixed = None if stage.negatives in ("ance", "adore") else self.source(stage.negatives, config.negatives)
+        fixed = {kind: self._fixed(kind, config.negatives) for kind in stage.sources if kind not in ("ance", "adore")}
         began = time.perf_counter()
         self._train(model, config, stage, first, seed, fixed)
         seconds = round(time.perf_counter() - began, 1)
@@ -136,7 +136,7 @@ class Branches:
         stage: StageConfig,
         first: int,
         seed: int,
-        source: NegativeSource | None,
+        fixed: Mapping[str, NegativeSource],
     ) -> None:
         training = config.training.model_copy(update={"seed": seed})
         torch.manual_seed(seed + first)
@@ -149,22 +149,20 @@ class Branches:
         texts = TrainingTexts.of(self.dataset, self.config.model)
         step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages)
         if passages is not None:
-            source = self._live(passages, step.query_vectors, config.negatives)
-        supply = _Supply(self, model, config, first, source)
+            fixed = {"adore": self._live(passages, step.query_vectors, config.negatives)}
+        supply = _Supply(self, model, config, stage, first, fixed)
         for number in range(first, first + stage.steps):
             rate = learning_rate(stage, number - first)
             batch = batches.batch(number, supply.at(number))
             step.run(number, batch, loss=stage.loss, learning_rate=rate)
 
-    def source(self, kind: str, mining: NegativesConfig) -> NegativeSource:
+    def _fixed(self, kind: str, mining: NegativesConfig) -> NegativeSource:
         """Negatives that no refresh changes, BM25's mined as `mining` says."""
         match kind:
             case "random":
                 return self._random
             case "in_batch":
                 return NoNegatives()
-            case "bm25+random":
-                return MixedNegatives([self.source("bm25", mining), self._random])
             case "bm25":
                 key = mining.without_scores().model_dump_json()
                 if key not in self._bm25:
@@ -228,32 +226,33 @@ class Branches:
 
 
 class _Supply:
-    """The negatives of each step of a stage: a source's or, without one, ANN negatives."""
+    """The negatives of each step of a stage: those that no refresh changes, by kind, and ANN negatives."""
 
     def __init__(
         self,
         branches: Branches,
         model: BiEncoder,
         config: RunConfig,
+        stage: StageConfig,
         first: int,
-        source: NegativeSource | None,
+        fixed: Mapping[str, NegativeSource],
     ) -> None:
         self._branches = branches
         self._model = model
         self._config = config
+        self._stage = stage
         self._first = first
-        self._mines = source is None
         self._once = config.training.refresh == "static"
-        self._source = source
+        self._sources = dict(fixed)
         self._arriving: dict[int, NegativeSource] = {}
         self._mined: MinedNegatives | None = None
 
     def at(self, step: int) -> NegativeSource:
         """Negatives for a step; steps are asked for in order."""
-        due = self._branches.due(step, self._first) if self._mines else None
+        due = self._branches.due(step, self._first) if self._stage.mines else None
         if due is not None and not (self._once and self._mined):
             self._mined = self._branches.mine(self._model, self._config, step, self._mined)
             self._arriving[due] = self._branches.listed(self._mined)
-        self._source = self._arriving.pop(step, self._source)
-        assert self._source is not None, "the first version is due at the first step"
-        return self._source
+        if step in self._arriving:
+            self._sources["ance"] = self._arriving.pop(step)
+        return mixed([self._sources[kind] for kind in self._stage.sources])

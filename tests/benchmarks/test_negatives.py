@@ -118,6 +118,25 @@ def test_static_negatives_are_mined_once(recipe: Path, tmp_path: Path, monkeypat
     assert mined == [2]
 
 
+def test_settings_of_mining_hold_for_bm25s_negatives(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples: list[int] = []
+    mine = negative_training.mine_bm25
+    monkeypatch.setattr(
+        negative_training, "mine_bm25", lambda dataset, mining: samples.append(mining.sample) or mine(dataset, mining)
+    )
+    measure(recipe, tmp_path, "--seeds", "1", "--variants", "bm25", "bm25+random", "--set", "negatives.sample=2")
+    assert len(samples) == 2 and samples[0] > samples[1] == 2, "the warm-up's, and once for both kinds"
+
+
+def test_anns_negatives_can_be_mixed_with_others(recipe: Path, tmp_path: Path) -> None:
+    options = ("--seeds", "1", "--variants", "ance", "--set", "training.ance.negatives=ance+random")
+    (name,) = measure(recipe, tmp_path, *options)["variants"].keys() - {"start", "warmup"}
+    mixture, warmup = (load_file(tmp_path / f"{of}-42.safetensors") for of in (name, "warmup"))
+    assert any(not torch.equal(weights, warmup[key]) for key, weights in mixture.items())
+
+
 def test_adore_trains_the_queries_alone(recipe: Path, tmp_path: Path) -> None:
     measured = measure(recipe, tmp_path, "--seeds", "1", "--variants", "adore")
     warmup, adore = (load_file(tmp_path / f"{name}-42.safetensors") for name in ("warmup", "adore"))
