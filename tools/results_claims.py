@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tools.results_data import PEERS, Results, chosen
+from tools.results_data import PEERS, Results, best, chosen
 
 MEASURE = "RR@10"
 GOAL = 3.0
 """Per cent by which each claim is to be won."""
+SEEDS = 3
+"""Fewer decide nothing."""
 BEFORE = ("start", "warmup")
 """What all kinds go on from."""
 NCE = ("nce",)
@@ -48,13 +50,19 @@ class Comparison(NamedTuple):
     """Per cent of the mean over the seeds."""
     of_seeds: tuple[float, float]
     """Per cent, lowest and highest of a seed, whose variants have the same warm-up."""
+    seeds: int
     apart: bool
     """Every seed of the one is better than every seed of the other."""
 
     @property
+    def decides(self) -> bool:
+        """Whether there are seeds enough."""
+        return self.seeds >= SEEDS
+
+    @property
     def holds(self) -> bool:
         """Whether the goal is reached."""
-        return self.gain >= GOAL
+        return self.decides and self.gain >= GOAL
 
 
 def variants_that_count(results: Results) -> dict[str, str]:
@@ -66,25 +74,22 @@ def variants_that_count(results: Results) -> dict[str, str]:
 def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
     """What a split says of a claim; None where not all that it takes was measured."""
     of_kind = variants_that_count(results)
-    mine = _best(results, [of_kind[kind] for kind in claim.ours if kind in of_kind], "dev")
+    candidates = [of_kind[kind] for kind in claim.ours if kind in of_kind]
+    if not candidates:
+        return None
+    mine = best({name: results.variants[name].by_seed("dev", MEASURE) for name in candidates})
     theirs = [of_kind.get(kind, "") for kind in claim.others]
     spreads = {name: results.spread(name, split) for name in (mine, *theirs)}
     known = {name: spread for name, spread in spreads.items() if spread is not None}
     if len(known) < len(spreads):
         return None
-    best = max(theirs, key=lambda name: known[name].mean)
-    ours, others = (results.variants[name].by_seed(split, MEASURE) for name in (mine, best))
+    rival = max(theirs, key=lambda name: known[name].mean)
+    ours, others = (results.variants[name].by_seed(split, MEASURE) for name in (mine, rival))
     of_seeds = [_gain(ours[seed], others[seed]) for seed in ours.keys() & others.keys()]
-    gain = _gain(known[mine].mean, known[best].mean)
-    return Comparison(mine, best, gain, (min(of_seeds), max(of_seeds)), not known[mine].overlaps(known[best]))
+    gain = _gain(known[mine].mean, known[rival].mean)
+    apart = not known[mine].overlaps(known[rival])
+    return Comparison(mine, rival, gain, (min(of_seeds), max(of_seeds)), len(of_seeds), apart)
 
 
 def _gain(ours: float, theirs: float) -> float:
     return 100 * (ours / theirs - 1)
-
-
-def _best(results: Results, names: list[str], split: str) -> str:
-    """The variant with the highest mean on a split; the first where none was taken there."""
-    spreads = {name: results.spread(name, split) for name in names}
-    known = {name: spread.mean for name, spread in spreads.items() if spread is not None}
-    return max(known, key=known.__getitem__) if known else next(iter(names), "")

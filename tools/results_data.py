@@ -102,22 +102,28 @@ def kind_of(variant: str) -> str:
 
 
 def chosen(dev: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Kind of negatives -> the variant of it that claims are made with: the best on dev.
+    """Kind of negatives -> the variant of it that claims are made with: the `best` on dev.
 
     Args:
-        dev: name of a variant -> seed -> its measure on dev, empty where it was not taken. Variants of a kind are
-            compared on the seeds that all have that were taken on dev; where none was, the first counts.
+        dev: name of a variant -> seed -> its measure on dev, empty where it was not taken.
     """
-    kinds: dict[str, list[str]] = {}
-    for name in dev:
-        kinds.setdefault(kind_of(name), []).append(name)
-    found = {}
-    for kind, names in kinds.items():
-        taken = [name for name in names if dev[name]]
-        shared = set.intersection(*(set(dev[name]) for name in taken)) if taken else set()
-        means = {name: mean(dev[name][seed] for seed in shared) for name in taken} if shared else {}
-        found[kind] = max(means, key=means.__getitem__) if means else (taken or names)[0]
-    return found
+    kinds: dict[str, dict[str, Mapping[str, float]]] = {}
+    for name, values in dev.items():
+        kinds.setdefault(kind_of(name), {})[name] = values
+    return {kind: best(of_kind) for kind, of_kind in kinds.items()}
+
+
+def best(values: Mapping[str, Mapping[str, float]]) -> str:
+    """The name with the highest mean over the seeds that all have that were measured; the first where none was.
+
+    Args:
+        values: name -> seed -> value, at least one name.
+    """
+    taken = {name: of for name, of in values.items() if of}
+    shared = set.intersection(*(set(of) for of in taken.values())) if taken else set()
+    if not shared:
+        return next(iter(taken or values))
+    return max(taken, key=lambda name: mean(taken[name][seed] for seed in shared))
 
 
 class Spread(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from tools.results_claims import ASIDE, CLAIMS, GOAL, MEASURE, Claim, Comparison, compare, variants_that_count
+from tools.results_claims import ASIDE, CLAIMS, GOAL, MEASURE, SEEDS, Claim, Comparison, compare, variants_that_count
 from tools.results_data import Measures, Results, Spread, kind_of
 
 SHOWN = (MEASURE, "nDCG@10", "R@100", "Coverage@20", "Coverage@100")
@@ -50,7 +50,7 @@ def _overview(results: Mapping[str, Results], names: list[str]) -> Iterator[str]
     yield f"|---|{'---|' * len(names)}---|"
     for claim in CLAIMS:
         found = {name: compare(results[name], claim, "test") for name in names if name in results}
-        counted = [one for name in COUNTED if (one := found.get(name)) is not None]
+        counted = [one for name in COUNTED if (one := found.get(name)) is not None and one.decides]
         cells = " | ".join(_verdict(found.get(name)) for name in names)
         holds = sum(one.holds for one in counted)
         yield f"| {claim.title} | {cells} | {holds} of {len(counted)} measured |"
@@ -61,11 +61,10 @@ def _overview(results: Mapping[str, Results], names: list[str]) -> Iterator[str]
 def _verdict(found: Comparison | None) -> str:
     if found is None:
         return "not measured"
-    return f"{_gain(found)}, {'holds' if found.holds else 'does not hold'}"
-
-
-def _gain(found: Comparison) -> str:
-    return f"{found.gain:+.1f} %{'' if found.apart else '*'}"
+    gain = f"{found.gain:+.1f} %"
+    if not found.decides:
+        return f"{gain} with {found.seeds} of {SEEDS} seeds"
+    return f"{gain}{'' if found.apart else '*'}, {'holds' if found.holds else 'does not hold'}"
 
 
 def _missing(name: str) -> Iterator[str]:
@@ -121,6 +120,8 @@ def _words(found: Comparison, claim: Claim) -> str:
     names = [" ".join(filter(None, _named(name))) for name in (found.ours, found.theirs)]
     best = ", the best of them" if len(claim.others) > 1 else ""
     low, high = found.of_seeds
+    if not found.decides:
+        return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} %, with {found.seeds} of {SEEDS} seeds."
     spread = "" if found.apart else ", a gap within the seeds' spread"
     return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} % ({low:+.1f} to {high:+.1f}){spread}."
 

@@ -16,6 +16,7 @@ from ance.runtime.layout import RunLayout
 from ance.runtime.milvus.settings import MilvusSettings
 from ance.runtime.store import Store
 from tests.milvus_server import MilvusServer, milvus_server
+from tests.runtime.conftest import wait_until
 
 __all__ = ["milvus_server"]
 
@@ -132,13 +133,19 @@ def test_an_approximate_index_is_searched_with_the_parameters_of_the_run(
 ) -> None:
     # Milvus Lite has 128 lists, whatever it is told.
     factory = {"milvus": "IVF_FLAT,nlist=128", "faiss": "IVF128,Flat"}[request.node.callspec.params["new_backend"]]
-    recalls = []
-    for nprobe in (1, 128):
-        backend = new_backend(factory=factory, parameters={"nprobe": nprobe}, training_vectors=PASSAGES)
-        rows, _ = build(backend, vectors, tmp_path / f"nprobe{nprobe}").search(vectors, 10)
-        expected, _ = exact(vectors, vectors, 10)
-        recalls.append(np.mean([len({*found} & {*best}) / 10 for found, best in zip(rows, expected, strict=True)]))
-    assert recalls[0] < 0.8 and recalls[1] == 1.0
+    expected, _ = exact(vectors, vectors, 10)
+
+    def recall(index: SearchableIndex) -> float:
+        rows, _ = index.search(vectors, 10)
+        return float(np.mean([len({*found} & {*best}) / 10 for found, best in zip(rows, expected, strict=True)]))
+
+    few, all_lists = (
+        new_backend(factory=factory, parameters={"nprobe": nprobe}, training_vectors=PASSAGES) for nprobe in (1, 128)
+    )
+    searched = build(few, vectors, tmp_path / "few")
+    # Milvus Lite merges segments beside searches, and goes without an index through one that it has just merged.
+    assert wait_until(lambda: recall(searched) < 0.8)
+    assert recall(build(all_lists, vectors, tmp_path / "all")) == 1.0
 
 
 @pytest.mark.parametrize(("device", "gpus", "expected"), [("cpu", 1, "cpu"), ("cuda", 0, "cpu"), ("cuda:0", 1, "cuda")])

@@ -123,7 +123,7 @@ def test_a_claim_against_all_others_waits_for_all_of_them(tmp_path: Path) -> Non
 def test_a_claim_is_made_with_the_settings_that_are_best_on_dev(tmp_path: Path) -> None:
     tuned = "ance@training.ance.learning_rate=1e-3"
     page = written(with_dev(record(), **{"ance": 0.2, tuned: 0.3, "bm25": 0.2}), tmp_path)
-    assert "`ance learning_rate=1e-3` against `bm25`, the best of them: +150.0 % (+157.1 to +157.1)." in page
+    assert "`ance learning_rate=1e-3` against `bm25`, the best of them: +150.0 %, with 1 of 3 seeds." in page
     tried = page[page.index("### Settings tried") :]
     assert "| ance |  | 0.2000 | 0.2000, 0.2000, 0.2000 |  |" in tried
     assert "| ance | learning_rate=1e-3 | 0.3000 | 0.3000 | yes |" in tried
@@ -144,7 +144,9 @@ def test_the_step_beyond_is_chosen_on_dev(tmp_path: Path) -> None:
     values["variants"] |= {"margin": variant("beyond", "in_batch", [0.45])}
     values["variants"] |= {"simans": variant("beyond", "in_batch", [0.60])}
     page = written(with_dev(values, margin=0.3, simans=0.2), tmp_path)
-    assert "`margin` against `ance+in-batch`: +9.8 % (+9.8 to +9.8)." in page
+    assert "`margin` against `ance+in-batch`: +9.8 %, with 1 of 3 seeds." in page
+    verdict = rows(page[: page.index("## python-env")])["the best step beyond against ANCE+in-batch"]
+    assert "| +9.8 % with 1 of 3 seeds |" in verdict and verdict.endswith("| 0 of 0 measured |")
 
 
 def test_the_kinds_that_claims_name_are_the_benchmarks() -> None:
