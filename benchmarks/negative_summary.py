@@ -2,60 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from statistics import mean
-from typing import Any
-
 from benchmarks.harness import Result, machine
-from tools.results_data import PEERS, chosen
-
-MEASURE = "RR@10"
-OURS = "ance"
-GOAL = 1.03
+from tools.results_claims import CLAIMS, GOAL, MEASURE, compare
+from tools.results_data import Results
 
 
-def summary(values: Mapping[str, Any], split: str) -> dict[str, list[float]]:
+def summary(results: Results, split: str) -> dict[str, list[float]]:
     """Variant -> mean, lowest and highest RR@10 over the seeds; BM25's own ranking first."""
-    found = {"bm25 retrieval": [values["bm25"][split][MEASURE]] * 3}
-    for name in values["variants"]:
-        of_seeds = _of_seeds(values, name, split).values()
-        if of_seeds:
-            found[name] = [round(value, 4) for value in (mean(of_seeds), min(of_seeds), max(of_seeds))]
+    found = {"bm25 retrieval": [results.bm25[split][MEASURE]] * 3}
+    for name in results.variants:
+        if (spread := results.spread(name, split)) is not None:
+            found[name] = [round(value, 4) for value in (spread.mean, spread.low, spread.high)]
     return found
 
 
-def summarise(values: Mapping[str, Any], split: str) -> Result:
-    """The claim: under the paper's loss, ANN negatives beat random, BM25's and both mixed by 3 %.
+def summarise(results: Results, split: str) -> Result:
+    """The first claim: under the paper's loss, ANN negatives beat random, BM25's and both mixed.
 
     Each kind counts with those of its settings that are best on dev. Without all of these the ratio is 0 and the claim
     does not hold.
     """
-    means = {name: numbers[0] for name, numbers in summary(values, split).items()}
-    of_kind = chosen({name: _of_seeds(values, name, "dev") for name in values["variants"]})
-    mine, *peers = (of_kind.get(kind, "") for kind in (OURS, *PEERS))
-    best = max((name for name in peers if name in means), key=means.__getitem__, default="")
-    complete = mine in means and all(name in means for name in peers)
-    ratio = means[mine] / means[best] if complete else 0.0
-    of_seeds = [0.0]
-    if complete:
-        ours, theirs = (_of_seeds(values, name, split) for name in (mine, best))
-        of_seeds = [ours[seed] / theirs[seed] for seed in ours.keys() & theirs.keys()]
+    means = {name: numbers[0] for name, numbers in summary(results, split).items()}
+    found = compare(results, CLAIMS[0], split)
     return Result(
         name="negatives",
-        peer=f"{best or 'other'} negatives, same weights, steps and loss",
-        ours=means.get(mine, 0.0),
-        theirs=means.get(best, 0.0),
-        ratio=ratio,
-        goal=GOAL,
-        holds=ratio >= GOAL,
-        n=len(of_seeds),
-        spread=(min(of_seeds), max(of_seeds)),
+        peer=f"{found.theirs if found else 'other'} negatives, same weights, steps and loss",
+        ours=means[found.ours] if found else 0.0,
+        theirs=means[found.theirs] if found else 0.0,
+        ratio=1 + found.gain / 100 if found else 0.0,
+        goal=1 + GOAL / 100,
+        holds=found is not None and found.gain >= GOAL,
+        n=found.seeds if found else 0,
+        spread=(1 + found.of_seeds[0] / 100, 1 + found.of_seeds[1] / 100) if found else (0.0, 0.0),
         machine=machine(),
-        details={"dataset": values["about"]["dataset"], "split": split, "measure": MEASURE, "mean": means},
+        details={"dataset": results.about.dataset, "split": split, "measure": MEASURE, "mean": means},
     )
-
-
-def _of_seeds(values: Mapping[str, Any], variant: str, split: str) -> dict[str, float]:
-    """RR@10 of each seed with which a variant was scored on a split."""
-    seeds = values["variants"][variant]["seeds"].items()
-    return {seed: entry["scores"][split][MEASURE] for seed, entry in seeds if split in entry["scores"]}

@@ -30,12 +30,13 @@ from ance.data.tokenizer import Tokenizer
 from ance.runtime.contracts import RunConfig
 from benchmarks.harness import Result, commit, machine, use_threads
 from benchmarks.negative_record import Record
-from benchmarks.negative_summary import MEASURE, OURS, summarise, summary
+from benchmarks.negative_summary import summarise, summary
 from benchmarks.negative_training import Branches
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS, Variant
 from benchmarks.options import parser, with_device, with_threads
 from benchmarks.runs import with_changes
-from tools.results_data import PEERS
+from tools.results_claims import MEASURE
+from tools.results_data import PEERS, Results
 
 
 def main(arguments: Sequence[str] | None = None) -> Result:
@@ -58,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> Result:
             for name in ("start", "warmup", *options.variants):
                 measure_variant(branches, record, values, name, seed, options, origin)
         split = "test" if "test" in options.splits else options.splits[0]
-        result = summarise(record.values, split)
-        print(result.to_json() if options.json else json.dumps(summary(record.values, split), indent=1))
+        results = Results.model_validate(record.values)
+        result = summarise(results, split)
+        print(result.to_json() if options.json else json.dumps(summary(results, split), indent=1))
     return result
 
 
@@ -125,7 +127,7 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     command_line = with_device(with_threads(parser("negatives", __doc__), threads=2))
     command_line.add_argument("--recipe", default="python-env", help="data set and settings: one of recipes/")
     command_line.add_argument("--dataset", help="as for `ance prepare`, instead of the recipe's")
-    command_line.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*PEERS, OURS], metavar="NAME")
+    command_line.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*PEERS, "ance"], metavar="NAME")
     command_line.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of these variants")
     command_line.add_argument("--splits", nargs="+", default=["dev"], metavar="SPLIT", help="what is scored")
     command_line.add_argument("--seeds", type=int, default=3)

@@ -121,10 +121,16 @@ def evaluate_splits(
 
 def _names(run: _Run, systems: Collection[str], candidates: Candidates | None, rerank_depth: int) -> list[str]:
     """The systems that will be scored."""
-    models = [name for name in _steps(run.config, _last_step(run)) if not systems or name in systems]
+    models = _models(run, systems)
     reranking = [f"{candidates}+{name}" for name in models] if candidates else []
     sparse = [BM25] if _ranks_sparsely(systems, candidates, rerank_depth) else []
     return [*sparse, *([RERANKED] if rerank_depth else []), *models, *reranking]
+
+
+def _models(run: _Run, systems: Collection[str]) -> dict[str, int]:
+    """Step of each model that is asked for."""
+    steps = _steps(run.config, _last_step(run))
+    return {name: step for name, step in steps.items() if not systems or name in systems}
 
 
 def _ranks_sparsely(systems: Collection[str], candidates: Candidates | None, rerank_depth: int) -> bool:
@@ -157,9 +163,7 @@ def _rank_densely(run: _Run, rankings: "Rankings", systems: Collection[str], can
 
     config = run.config
     given = _candidates(run.dataset, rankings, candidates)
-    for name, step in _steps(config, _last_step(run)).items():
-        if systems and name not in systems:
-            continue
+    for name, step in _models(run, systems).items():
         folder = fetch(run.store, run.layout.checkpoint(step), DEFAULT_CACHE)
         encoder = TextEncoder.load(folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget)
         found = rank_dense_splits(encoder, config.model, run.dataset, list(rankings), config.evaluation.depth, given)

@@ -17,6 +17,7 @@ from benchmarks.negative_summary import summarise
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS
 from benchmarks.negatives import configured, main
 from tests.system.tiny import TRAIN, config, write_beir, write_encoder
+from tools.results_data import Results
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +184,19 @@ def test_a_setting_that_would_change_the_warm_up_is_refused(recipe: Path, capsys
     assert "expected KEY=VALUE, the key in training.ance. or negatives." in capsys.readouterr().err
 
 
-def values(**means: float) -> dict[str, Any]:
+def values(**means: float) -> Results:
+    trained = {"steps": 200, "seconds": 1.0, "machine": "two cores", "commit": "abc", "command": "python -m x"}
     variants = {
-        name: {"seeds": {str(seed): {"scores": {"dev": {"RR@10": value + seed / 100}}} for seed in range(2)}}
+        name: {
+            "group": "pairwise",
+            "settings": {},
+            "seeds": {str(seed): {**trained, "scores": {"dev": {"RR@10": value + seed / 100}}} for seed in range(2)},
+        }
         for name, value in means.items()
     }
-    return {"about": {"dataset": "salad"}, "bm25": {"dev": {"RR@10": 0.5}}, "variants": variants}
+    about = {"recipe": "salad", "dataset": "salad", "counts": {}, "settings_sha256": "0"}
+    about |= {"warmup_steps": 100, "steps": 200, "refresh": 40, "lag": 40}
+    return Results.model_validate({"about": about, "bm25": {"dev": {"RR@10": 0.5}}, "variants": variants})
 
 
 def test_the_claim_is_3_percent_above_the_best_other_negatives() -> None:

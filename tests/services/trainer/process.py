@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from redis import Redis
 
@@ -24,7 +25,7 @@ from services.trainer.checkpoints import Checkpoints
 from services.trainer.duties import Leader
 from services.trainer.fresh_negatives import FreshNegatives
 from services.trainer.live_index import LiveIndexes
-from services.trainer.loop import Trainer
+from services.trainer.loop import Trainer, TrainingInterrupted
 from services.trainer.negative_supply import NegativeSupply
 from services.trainer.ranks import Place, Ranks
 from services.trainer.series import Series
@@ -119,3 +120,9 @@ def series(run: ServiceRun) -> list[dict[str, Any]]:
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     """Whether two models have exactly the same weights."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def interrupt(run: ServiceRun, client: Redis, after: int) -> None:
+    """Train until a step is done, at which the trainer is told to leave."""
+    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
+        TrainerProcess(run, client, stop).run(after_step=lambda step: stop.request() if step == after else None)

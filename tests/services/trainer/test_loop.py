@@ -18,7 +18,7 @@ from ance.training.state import read_state
 from services.trainer.loop import TrainingInterrupted
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
-from tests.services.trainer.process import TrainerProcess, same, series, weights
+from tests.services.trainer.process import TrainerProcess, interrupt, same, series, weights
 from tests.system.tiny import TRAIN
 
 
@@ -45,10 +45,7 @@ def test_a_resumed_run_ends_with_exactly_the_weights_of_an_undisturbed_one(
     straight, interrupted = new_run(training=plan), new_run(training=plan)
     TrainerProcess(straight, client, shutdown).run()
 
-    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
-        TrainerProcess(interrupted, client, stop).run(
-            after_step=lambda step: stop.request() if step == interrupted_after else None
-        )
+    interrupt(interrupted, client, interrupted_after)
     assert newest(interrupted).step == interrupted_after
     TrainerProcess(interrupted, client, shutdown).run()
 
@@ -69,10 +66,7 @@ def test_with_one_version_of_the_negatives_a_resumed_run_is_exactly_an_undisturb
         run.publish_negatives(2)
     TrainerProcess(straight, client, shutdown).run()
 
-    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
-        TrainerProcess(interrupted, client, stop).run(
-            after_step=lambda step: stop.request() if step == interrupted_after else None
-        )
+    interrupt(interrupted, client, interrupted_after)
     TrainerProcess(interrupted, client, shutdown).run()
 
     assert same(weights(interrupted, 6), weights(straight, 6))
@@ -90,10 +84,7 @@ def test_stages_with_an_optimiser_of_their_own_resume_exactly_within_each_and_be
     straight, interrupted = new_run(training=plan), new_run(training=plan)
     TrainerProcess(straight, client, shutdown).run()
 
-    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
-        TrainerProcess(interrupted, client, stop).run(
-            after_step=lambda step: stop.request() if step == interrupted_after else None
-        )
+    interrupt(interrupted, client, interrupted_after)
     TrainerProcess(interrupted, client, shutdown).run()
 
     assert same(weights(interrupted, 8), weights(straight, 8))
@@ -158,8 +149,7 @@ def test_each_trainer_publishes_under_a_higher_fencing_token_also_after_redis_wa
     new_run: NewRun, client: Redis, shutdown: Shutdown
 ) -> None:
     run = new_run(training=training(stage(6, "random"), stage(0, "random")))
-    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
-        TrainerProcess(run, client, stop).run(after_step=lambda step: stop.request() if step == 3 else None)
+    interrupt(run, client, 3)
     before = newest(run).fencing_token
     client.flushall()
     TrainerProcess(run, client, shutdown).run()

@@ -9,9 +9,8 @@ from redis import Redis
 
 from ance.errors import AnceError
 from ance.runtime.shutdown import Shutdown
-from services.trainer.loop import TrainingInterrupted
 from tests.services.conftest import NewRun
-from tests.services.trainer.process import TrainerProcess, same, series, weights
+from tests.services.trainer.process import TrainerProcess, interrupt, same, series, weights
 from tests.system.tiny import write_encoder
 
 STAGE = {"steps": 3, "learning_rate": 1e-3, "negatives": "random"}
@@ -23,8 +22,7 @@ def test_two_towers_in_chunks_learn_and_resume_bit_for_bit(new_run: NewRun, clie
     model = CHUNKS | {"shared": False, "projection_dim": 8}
     straight, interrupted = new_run(training=TRAINING, model=model), new_run(training=TRAINING, model=model)
     TrainerProcess(straight, client, shutdown).run()
-    with Shutdown(signals=()) as stop, pytest.raises(TrainingInterrupted):
-        TrainerProcess(interrupted, client, stop).run(after_step=lambda step: stop.request() if step == 2 else None)
+    interrupt(interrupted, client, 2)
     TrainerProcess(interrupted, client, shutdown).run()
     assert same(weights(interrupted, 6), weights(straight, 6))
 

@@ -38,9 +38,9 @@ def stage(negatives: str, first: int = 20, last: int = 80, **settings: object) -
     return Stage("ance" if config.mines else "warmup", config, first, last)
 
 
-def drawn(supply: Supply) -> set[int]:
-    """Passages that the queries of `ROWS` get."""
-    return set(supply.source.negatives(ROWS, 1, np.random.default_rng(0)).ravel().tolist())
+def drawn(supply: Supply, n: int = 1) -> set[int]:
+    """Passages that the queries of `ROWS` get, n each."""
+    return set(supply.source.negatives(ROWS, n, np.random.default_rng(0)).ravel().tolist())
 
 
 @dataclass
@@ -134,18 +134,6 @@ def test_the_mixture_of_bm25_and_random_is_that_of_its_two_sources(desk: Desk) -
         assert_array_equal(found, expected.negatives(ROWS, n, np.random.default_rng(1)))
 
 
-def test_mined_negatives_that_are_mixed_with_others_are_refreshed(desk: Desk) -> None:
-    supply, both = desk.supply(), stage("ance+bm25")
-    supply.start(both)
-    for version in (20, 40):
-        desk.publish(version)
-        given = supply.for_step(both, 50)
-        assert given is not None and supply.version == version and given.async_gap(51) == 51 - version
-        assert set(given.source.negatives(ROWS, 2, np.random.default_rng(0)).ravel().tolist()) == {100 + version, 200}
-        assert supply.for_step(both, 51) is given, "the same version is not mixed again"
-    assert desk.mined == [1], "BM25's are mined once"
-
-
 def test_a_mixture_with_mined_negatives_waits_for_them(desk: Desk) -> None:
     supply, both = desk.supply(max_async_gap=5), stage("random+ance")
     supply.start(both)
@@ -179,16 +167,18 @@ def test_a_stage_on_negatives_of_the_batch_draws_none(desk: Desk) -> None:
     assert given.source.negatives(np.arange(4), 3, np.random.default_rng(0)).shape == (4, 0)
 
 
-def test_a_newer_version_is_taken_at_the_next_step(desk: Desk) -> None:
-    supply, ance = desk.supply(), stage("ance")
+@pytest.mark.parametrize(("negatives", "others"), [("ance", set()), ("ance+bm25", {200})])
+def test_a_newer_version_is_taken_at_the_next_step(desk: Desk, negatives: str, others: set[int]) -> None:
+    supply, ance = desk.supply(), stage(negatives)
     supply.start(ance)
     for version in (20, 40):
         desk.publish(version)
         given = supply.for_step(ance, 50)
         assert given is not None
-        assert drawn(given) == {100 + version} and supply.version == version
+        assert drawn(given, 1 + len(others)) == {100 + version} | others and supply.version == version
         assert given.async_gap(51) == 51 - version
         assert supply.for_step(ance, 51) is given, "the same version is not opened again"
+    assert len(desk.mined) == len(others), "BM25's are mined once"
 
 
 def test_the_first_step_of_a_stage_waits_for_negatives_of_the_checkpoint_that_began_it(desk: Desk) -> None:
