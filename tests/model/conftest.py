@@ -28,6 +28,9 @@ from ance.model.bi_encoder import BiEncoder
 from ance.model.config import ModelConfig
 
 WORDS = [f"word{i}" for i in range(90)]
+IDS = torch.randint(4, 94, (3, 9), generator=torch.Generator().manual_seed(0))
+"""Three texts of nine tokens, none of them special."""
+MASK = torch.ones_like(IDS)
 TEXTS = [
     " ".join(WORDS[(i * 7 + j * j) % 90] for j in range(length)) for i, length in enumerate([3, 11, 3, 0, 25, 1, 40])
 ]
@@ -91,16 +94,19 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     return folder
 
 
+def started(folder: Path, **settings: object) -> BiEncoder:
+    """What a run would begin with, of the model in a folder, for short texts."""
+    limits = {"name_or_path": str(folder), "max_query_tokens": 16, "max_passage_tokens": 32}
+    return BiEncoder.start(ModelConfig.model_validate(limits | settings))
+
+
 @pytest.fixture(scope="session")
 def start(model_folder: ModelFolder) -> Start:
     """start(kind, **settings) -> BiEncoder."""
 
     def make(kind: str = "bert", **settings: object) -> BiEncoder:
         torch.manual_seed(1)
-        limits = {"max_query_tokens": 16, "max_passage_tokens": 32}
-        return BiEncoder.start(
-            ModelConfig.model_validate({"name_or_path": str(model_folder(kind))} | limits | settings)
-        )
+        return started(model_folder(kind), **settings)
 
     return make
 

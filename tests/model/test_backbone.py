@@ -11,12 +11,8 @@ import torch
 from transformers import AutoModel, GPT2Config, LongformerConfig, PretrainedConfig
 
 from ance.errors import AnceError
-from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
-from tests.model.conftest import CONFIGS, ModelFolder
+from tests.model.conftest import CONFIGS, IDS, MASK, ModelFolder, started
 
-IDS = torch.randint(4, 94, (3, 9), generator=torch.Generator().manual_seed(0))
-MASK = torch.ones_like(IDS)
 GPT2 = GPT2Config(vocab_size=100, n_embd=24, n_layer=2, n_head=3, n_positions=40, bos_token_id=1, eos_token_id=2)
 LONGFORMER = LongformerConfig(
     vocab_size=100,
@@ -33,11 +29,6 @@ def written(config: PretrainedConfig, folder: Path) -> Path:
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(folder)
     return folder
-
-
-def started(folder: Path, **settings: object) -> BiEncoder:
-    limits = {"name_or_path": str(folder), "max_query_tokens": 16, "max_passage_tokens": 32}
-    return BiEncoder.start(ModelConfig.model_validate(limits | settings))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
 from ance.model.config import ModelConfig
 from ance.model.encoding import TextEncoder
-from tests.model.conftest import TEXTS, ModelFolder, Start
+from tests.model.conftest import TEXTS, ModelFolder, Start, started
 
 HEADS: list[dict[str, object]] = [
     {"pooling": "cls"},
@@ -174,21 +174,16 @@ def test_a_sentence_transformers_folder_starts_a_model_with_its_head(
     model = start(projection_dim=16)
     model.save(tmp_path)
     torch.manual_seed(5)
-    started = _start(tmp_path, projection_dim=16)
+    again = started(tmp_path, projection_dim=16)
     with torch.no_grad():
-        torch.testing.assert_close(started(*batch), model(*batch), rtol=0, atol=0)
+        torch.testing.assert_close(again(*batch), model(*batch), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("width", [None, 8])
 def test_a_head_is_never_left_out_or_replaced_in_silence(start: Start, tmp_path: Path, width: int | None) -> None:
     start(projection_dim=16).save(tmp_path)
     with pytest.raises(AnceError, match=r"has a head of width 16, .* set model\.projection_dim: 16$"):
-        _start(tmp_path, projection_dim=width)
-
-
-def _start(folder: Path, **settings: object) -> BiEncoder:
-    limits = {"name_or_path": str(folder), "max_query_tokens": 16, "max_passage_tokens": 32}
-    return BiEncoder.start(ModelConfig.model_validate(limits | settings))
+        started(tmp_path, projection_dim=width)
 
 
 def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,19 +195,19 @@ def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnceError, match=f"{tmp_path}: cannot load an encoder: .*[^\n]$"):
-        _start(tmp_path)
+        started(tmp_path)
 
 
 def test_too_few_layers_are_reported(model_folder: ModelFolder) -> None:
     with pytest.raises(AnceError, match=r"has 3 layers, model\.layers asks for 4"):
-        _start(model_folder("bert"), layers=4)
+        started(model_folder("bert"), layers=4)
 
 
 def test_texts_longer_than_the_encoder_takes_are_refused(model_folder: ModelFolder) -> None:
     with pytest.raises(AnceError, match=r"model\.max_passage_tokens is 41, but .* takes at most 40 tokens"):
-        _start(model_folder("bert"), max_passage_tokens=41)
+        started(model_folder("bert"), max_passage_tokens=41)
     with pytest.raises(AnceError, match=r"takes at most 38 tokens"):
-        _start(model_folder("roberta"), max_passage_tokens=39)
+        started(model_folder("roberta"), max_passage_tokens=39)
 
 
 def test_weights_that_are_missing_are_an_error(start: Start, model_folder: ModelFolder, tmp_path: Path) -> None:

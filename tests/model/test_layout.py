@@ -11,9 +11,8 @@ from sentence_transformers import SentenceTransformer
 
 from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
 from ance.model.encoding import TextEncoder
-from tests.model.conftest import TEXTS, Start
+from tests.model.conftest import TEXTS, Start, started
 
 SETTINGS, TRANSFORMER = "config_sentence_transformers.json", "sentence_bert_config.json"
 
@@ -21,11 +20,6 @@ SETTINGS, TRANSFORMER = "config_sentence_transformers.json", "sentence_bert_conf
 def change(path: Path, **values: object) -> None:
     """Set values in a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def started(folder: Path, **settings: object) -> BiEncoder:
-    limits = {"name_or_path": str(folder), "max_query_tokens": 16, "max_passage_tokens": 32}
-    return BiEncoder.start(ModelConfig.model_validate(limits | settings))
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,8 @@ from transformers import AutoModel, BertModel, DPRConfig, DPRContextEncoder, DPR
 
 from ance.errors import AnceError
 from ance.model.bi_encoder import BiEncoder
-from ance.model.config import ModelConfig
-from tests.model.conftest import ModelFolder, Start
+from tests.model.conftest import IDS, MASK, ModelFolder, Start, started
 
-IDS = torch.randint(4, 94, (3, 9), generator=torch.Generator().manual_seed(0))
-MASK = torch.ones_like(IDS)
 Write = Callable[[dict[str, Tensor], Path], None]
 
 
@@ -38,11 +35,6 @@ def as_torch(weights: dict[str, Tensor], folder: Path) -> None:
 def as_checkpoint(weights: dict[str, Tensor], folder: Path) -> None:
     """The state dict among other things, as DPR keeps it."""
     torch.save({"model_dict": weights, "offset": 3, "epoch": 1}, folder / "pytorch_model.bin")
-
-
-def started(folder: Path, **settings: object) -> BiEncoder:
-    limits = {"name_or_path": str(folder), "max_query_tokens": 16, "max_passage_tokens": 32}
-    return BiEncoder.start(ModelConfig.model_validate(limits | settings))
 
 
 def without_weights(folder: Path, to: Path) -> Path:
