@@ -45,6 +45,25 @@ QueryVectors = Callable[[Rows], NDArray[np.float32]]
 """Vectors float32 [B, D] of training queries, with the weights of the moment."""
 
 
+class Schedule(NamedTuple):
+    """When ANN negatives are refreshed, in steps."""
+
+    refresh: int
+    """From one mining to the next, the first one before the stage begins."""
+    lag: int
+    """From mining to use. The stage waits for its first negatives."""
+
+    def due(self, step: int, first: int) -> int | None:
+        """When negatives that are mined at a step come into use; None where none are mined.
+
+        Args:
+            first: step with which the stage begins.
+        """
+        if (step - first) % self.refresh:
+            return None
+        return step if step == first else step + self.lag
+
+
 class Trained(NamedTuple):
     """A model after a stage."""
 
@@ -56,23 +75,16 @@ class Trained(NamedTuple):
 class Branches:
     """One data set and one warm-up a seed; every variant trains on from its weights, on the same batches of queries.
 
-    ANN negatives are refreshed as in a run: mined every `refresh` steps, in use `lag` steps later; the stage waits for
-    its first ones.
-
     Args:
         config: of the warm-up; a variant has its own second stage and mining.
         folder: where weights are kept, so that a variant that comes later starts from the same ones.
         device: where models are trained and encode.
     """
 
-    def __init__(
-        self, config: RunConfig, dataset: Dataset, folder: Path, refresh: int, lag: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, config: RunConfig, dataset: Dataset, folder: Path, device: str = "cpu") -> None:
         self.config = config
         self.dataset = dataset
         self._folder = folder
-        self._refresh = refresh
-        self._lag = lag
         self._device = device
         self._qrels = dataset.qrels("train")
         self._random = RandomNegatives(len(dataset.passages), self._qrels)
@@ -86,13 +98,15 @@ class Branches:
 
     def warmed_up(self, seed: int) -> Trained:
         """The model after the warm-up."""
-        return self._once("warmup", self.config, self.config.training.warmup, 0, seed)
+        return self._once("warmup", self.config, self.config.training.warmup, 0, seed, None)
 
-    def trained(self, variant: str, config: RunConfig, seed: int) -> Trained:
-        """The model after the second stage of a variant, which `config` describes."""
-        return self._once(variant, config, config.training.ance, config.training.warmup.steps, seed)
+    def trained(self, variant: str, config: RunConfig, seed: int, schedule: Schedule) -> Trained:
+        """The model after the second stage of a variant, which `config` and `schedule` describe."""
+        return self._once(variant, config, config.training.ance, config.training.warmup.steps, seed, schedule)
 
-    def _once(self, name: str, config: RunConfig, stage: StageConfig, first: int, seed: int) -> Trained:
+    def _once(
+        self, name: str, config: RunConfig, stage: StageConfig, first: int, seed: int, schedule: Schedule | None
+    ) -> Trained:
         """Train a stage from what comes before it, unless its weights are in the folder."""
         path = self._folder / f"{name}-{seed}.safetensors"
         if path.exists():
@@ -105,7 +119,7 @@ class Branches:
         model = (self.warmed_up(seed) if first else self.start(seed)).model
         fixed = {kind: self._fixed(kind, config.negatives) for kind in stage.sources if kind not in ("ance", "adore")}
         began = time.perf_counter()
-        self._train(model, config, stage, first, seed, fixed)
+        self._train(model, config, stage, first, seed, schedule, fixed)
         seconds = round(time.perf_counter() - began, 1)
         part = path.with_suffix(".part")
         weights = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
@@ -136,6 +150,7 @@ class Branches:
         stage: StageConfig,
         first: int,
         seed: int,
+        schedule: Schedule | None,
         fixed: Mapping[str, NegativeSource],
     ) -> None:
         training = config.training.model_copy(update={"seed": seed})
@@ -150,7 +165,7 @@ class Branches:
         step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages)
         if passages is not None:
             fixed = {"adore": self._live(passages, step.query_vectors, config.negatives)}
-        supply = _Supply(self, model, config, stage, first, fixed)
+        supply = _Supply(self, model, config, stage, first, schedule, fixed)
         for number in range(first, first + stage.steps):
             rate = learning_rate(stage, number - first)
             batch = batches.batch(number, supply.at(number))
@@ -215,12 +230,6 @@ class Branches:
         """Mined negatives as a source."""
         return ListedNegatives(mined.queries, mined.negatives, self._random)
 
-    def due(self, step: int, first: int) -> int | None:
-        """When negatives that are mined at a step come into use; None where none are mined."""
-        if (step - first) % self._refresh:
-            return None
-        return step if step == first else step + self._lag
-
     def _encoder(self, model: BiEncoder) -> TextEncoder:
         return TextEncoder(model.eval(), self.dataset.special, device=self._device, dtype=self.config.encoding.dtype)
 
@@ -235,6 +244,7 @@ class _Supply:
         config: RunConfig,
         stage: StageConfig,
         first: int,
+        schedule: Schedule | None,
         fixed: Mapping[str, NegativeSource],
     ) -> None:
         self._branches = branches
@@ -242,6 +252,7 @@ class _Supply:
         self._config = config
         self._stage = stage
         self._first = first
+        self._schedule = schedule
         self._once = config.training.refresh == "static"
         self._sources = dict(fixed)
         self._arriving: dict[int, NegativeSource] = {}
@@ -249,7 +260,7 @@ class _Supply:
 
     def at(self, step: int) -> NegativeSource:
         """Negatives for a step; steps are asked for in order."""
-        due = self._branches.due(step, self._first) if self._stage.mines else None
+        due = self._schedule.due(step, self._first) if self._stage.mines and self._schedule else None
         if due is not None and not (self._once and self._mined):
             self._mined = self._branches.mine(self._model, self._config, step, self._mined)
             self._arriving[due] = self._branches.listed(self._mined)

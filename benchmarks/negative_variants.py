@@ -63,5 +63,14 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
 )
 """By name, in the order in which results are shown."""
 
-OF_A_RUN = ("training.ance.", "negatives.", "training.refresh", "training.negatives_per_query")
-"""Settings that a variant may change: the warm-up does not depend on them."""
+OF_A_RUN = (
+    "training.ance.",
+    "negatives.",
+    "training.refresh",
+    "training.negatives_per_query",
+    "training.score_scale",
+    "training.batch_size",
+)
+"""Settings that a variant may change for its own stage: the warm-up has the recipe's."""
+OF_THE_SCHEDULE = ("refresh", "lag")
+"""What a variant may have of its own instead of --refresh and --lag."""

@@ -31,8 +31,8 @@ from ance.runtime.contracts import RunConfig
 from benchmarks.harness import Result, commit, machine, use_threads
 from benchmarks.negative_record import Record
 from benchmarks.negative_summary import summarise, summary
-from benchmarks.negative_training import Branches
-from benchmarks.negative_variants import OF_A_RUN, VARIANTS, Variant
+from benchmarks.negative_training import Branches, Schedule
+from benchmarks.negative_variants import OF_A_RUN, OF_THE_SCHEDULE, VARIANTS, Variant
 from benchmarks.options import parser, with_device, with_threads
 from benchmarks.runs import with_changes
 from tools.results_claims import MEASURE
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> Result:
             if configured(values, VARIANTS[name].settings).negatives.exclude_answers:
                 dataset.answers("train")  # says so where there are none, before anything is trained
         origin = {"machine": machine(options.device), "commit": commit(), "command": command()}
-        branches = Branches(config, dataset, folder, options.refresh, options.lag, options.device)
+        branches = Branches(config, dataset, folder, options.device)
         measure_bm25(branches, record, options.splits)
         for seed in range(config.training.seed, config.training.seed + options.seeds):
             for name in ("start", "warmup", *options.variants):
@@ -93,10 +93,13 @@ def measure_variant(
     if not missing:
         return
     variant = VARIANTS.get(name, Variant(name, {}))
-    config = configured(values, {**variant.settings, **changes})
+    own = {key: int(changes[key]) for key in OF_THE_SCHEDULE if key in changes}
+    schedule = Schedule(options.refresh, options.lag)._replace(**own)
+    of_config = {key: value for key, value in changes.items() if key not in own}
+    config = configured(values, {**variant.settings, **of_config})
     steps = {"start": 0, "warmup": config.training.warmup.steps}.get(name, config.training.ance.steps)
     if name in VARIANTS:
-        trained = branches.trained(shown, config, seed)
+        trained = branches.trained(shown, config, seed, schedule)
     else:
         trained = branches.start(seed) if name == "start" else branches.warmed_up(seed)
     scores = branches.score(trained.model, missing)
@@ -136,8 +139,12 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     command_line.add_argument("--folder", type=Path, help="keeps what is measured and goes on from it")
     options = command_line.parse_args(arguments)
     for change in options.set:
-        if "=" not in change or not change.startswith(OF_A_RUN):
-            command_line.error(f"--set {change}: expected KEY=VALUE, the key in {' or '.join(OF_A_RUN)}")
+        key, equals, value = change.partition("=")
+        if key in OF_THE_SCHEDULE and not (value.isdecimal() and int(value) >= (key == "refresh")):
+            command_line.error(f"--set {change}: expected {key}=STEPS, a whole number")
+        if not equals or not (key in OF_THE_SCHEDULE or key.startswith(OF_A_RUN)):
+            allowed = " or ".join((*OF_A_RUN, *OF_THE_SCHEDULE))
+            command_line.error(f"--set {change}: expected KEY=VALUE, the key in {allowed}")
     return options
 
 

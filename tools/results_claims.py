@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tools.results_data import PEERS, Results, best, chosen
+from tools.results_data import PEERS, Results, best, changes_of, chosen
 
 MEASURE = "RR@10"
 GOAL = 3.0
 """Per cent by which each claim is to be won."""
 SEEDS = 3
 """Fewer decide nothing."""
-BEFORE = ("start", "warmup")
-"""What all kinds go on from."""
 NCE = ("nce",)
 IN_BATCH = ("in-batch", "random+in-batch", "bm25+in-batch")
 BEYOND = ("margin", "simans", "momentum", "lookahead")
+MORE_TRAINING = ("training.ance.steps", "training.batch_size", "training.negatives_per_query")
+"""Settings by which a variant sees more than the others of its kind."""
 
 
 class Claim(NamedTuple):
@@ -66,8 +66,8 @@ class Comparison(NamedTuple):
 
 
 def variants_that_count(results: Results) -> dict[str, str]:
-    """Kind of negatives -> its variant that is best on dev, of those that were trained for as many steps as all are."""
-    alike = {name: one for name, one in results.variants.items() if name in BEFORE or one.steps == results.about.steps}
+    """Kind of negatives -> its variant that is best on dev, of those that train on no more than the others."""
+    alike = {name: one for name, one in results.variants.items() if not set(changes_of(name)) & set(MORE_TRAINING)}
     return chosen({name: one.by_seed("dev", MEASURE) for name, one in alike.items()})
 
 

@@ -101,6 +101,11 @@ def kind_of(variant: str) -> str:
     return variant.partition("@")[0]
 
 
+def changes_of(variant: str) -> dict[str, str]:
+    """What a variant has otherwise than its kind, as it is named: dotted key -> value."""
+    return {key: value for key, _, value in (change.partition("=") for change in variant.split("@")[1:])}
+
+
 def chosen(dev: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """Kind of negatives -> the variant of it that claims are made with: the `best` on dev.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from tools.results_claims import ASIDE, CLAIMS, GOAL, MEASURE, SEEDS, Claim, Comparison, compare, variants_that_count
-from tools.results_data import Measures, Results, Spread, kind_of
+from tools.results_data import Measures, Results, Spread, changes_of, kind_of
 
 SHOWN = (MEASURE, "nDCG@10", "R@100", "Coverage@20", "Coverage@100")
 COUNTED = ("python-env", "tldr", "medquad", "wiki-openqa")
@@ -26,10 +26,11 @@ the other passages of the batch besides; `beyond` is ANCE with in-batch negative
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model.
 
 Settings are chosen on dev, with the seeds that all of a kind's settings have, the first one at least; of the steps
-beyond, one. Those with which a kind trains longer than the others are shown, and do not count. The other side of a
-claim is whatever is best on test; in brackets is what it comes to with a single seed, both from the same warm-up. A
-claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets that count. medquad has two versions:
-medquad-concept is the same passages with the labels completed and the queries split anew; the first one counts.
+beyond, one. Those with which a kind trains on more than the others (steps, batch, negatives a query) are shown, and do
+not count. The other side of a claim is whatever is best on test; in brackets is what it comes to with a single seed,
+both from the same warm-up. A claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets that count.
+medquad has two versions: medquad-concept is the same passages with the labels completed and the queries split anew; the
+first one counts.
 """
 
 
@@ -160,9 +161,8 @@ def _origins(name: str, results: Results) -> Iterator[str]:
 def _named(name: str) -> tuple[str, str]:
     """A variant's kind, and its settings with the last part of each key alone: those of kinds are in
     benchmarks/negative_variants.py."""
-    kind, *settings = name.split("@")
-    pairs = [setting.partition("=") for setting in settings]
-    return kind, " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
+    changes = changes_of(name).items()
+    return kind_of(name), " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in changes)
 
 
 def _measures(results: Results, name: str, split: str) -> Measures:

@@ -119,6 +119,32 @@ def test_static_negatives_are_mined_once(recipe: Path, tmp_path: Path, monkeypat
     assert mined == [2]
 
 
+def test_a_variant_can_be_refreshed_at_other_steps(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mined: list[int] = []
+    mine = negative_training.Branches.mine
+    monkeypatch.setattr(negative_training.Branches, "mine", lambda *of: mined.append(of[3]) or mine(*of))
+    options = ("--seeds", "1", "--variants", "ance", "--set", "refresh=1", "lag=0")
+    measured = measure(recipe, tmp_path, *options)
+    assert mined == [2, 3, 4, 5], "at every step, where the others are at every second"
+    assert measured["variants"]["ance@lag=0@refresh=1"]["settings"]["refresh"] == "1"
+    assert measured["about"]["refresh"] == 2
+
+
+def test_a_schedule_counts_when_negatives_come_into_use() -> None:
+    schedule = negative_training.Schedule(refresh=3, lag=2)
+    assert [schedule.due(step, 10) for step in range(10, 17)] == [10, None, None, 15, None, None, 18]
+
+
+@pytest.mark.parametrize("change", ["refresh=0", "refresh=often", "lag=-1"])
+def test_a_schedule_that_cannot_be_is_refused(change: str, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--recipe", str(recipe), "--set", change])
+    key = change.partition("=")[0]
+    assert f"--set {change}: expected {key}=STEPS, a whole number" in capsys.readouterr().err
+
+
 def test_settings_of_mining_hold_for_bm25s_negatives(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,13 +129,12 @@ def test_a_claim_is_made_with_the_settings_that_are_best_on_dev(tmp_path: Path) 
     assert "| ance | learning_rate=1e-3 | 0.3000 | 0.3000 | yes |" in tried
 
 
-def test_what_trained_longer_is_shown_and_does_not_count(tmp_path: Path) -> None:
-    values = record()
-    longer = variant("pairwise", "pairwise", [0.9])
-    longer["seeds"]["42"]["steps"] = 600
-    values["variants"]["ance@training.ance.steps=600"] = longer
-    page = written(with_dev(values, **{"ance": 0.2, "ance@training.ance.steps=600": 0.9}), tmp_path)
-    assert "| ance | steps=600 | 0.9000 | 0.9000 |  |" in page
+@pytest.mark.parametrize("more", ["ance.steps=600", "batch_size=64", "negatives_per_query=4"])
+def test_what_trains_on_more_is_shown_and_does_not_count(more: str, tmp_path: Path) -> None:
+    values, name = record(), f"ance@training.{more}"
+    values["variants"][name] = variant("pairwise", "pairwise", [0.9])
+    page = written(with_dev(values, **{"ance": 0.2, name: 0.9}), tmp_path)
+    assert f"| ance | {more.removeprefix('ance.')} | 0.9000 | 0.9000 |  |" in page
     assert "`ance` against `bm25`, the best of them: +5.6 %" in page
 
 
