@@ -73,13 +73,17 @@ class Experiment:
         return run_local(options, then_serve=then_serve, at_end=at_end)
 
     def score(
-        self, splits: Sequence[str], systems: Collection[str] = (), candidates: "Candidates | None" = None
+        self,
+        splits: Sequence[str],
+        systems: Collection[str] = (),
+        candidates: "Candidates | None" = None,
+        measures: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """Score splits; TREC runs go to `folder`/runs. See `evaluate_splits`."""
         from ance.cli.run_scores import evaluate_splits
 
-        trec = self.folder / "runs"
-        return evaluate_splits(self.store.url, self.run.run, splits, trec=trec, systems=systems, candidates=candidates)
+        trec, store, run = self.folder / "runs", self.store.url, self.run.run
+        return evaluate_splits(store, run, splits, trec=trec, systems=systems, candidates=candidates, measures=measures)
 
 
 def require_data(store: "Store", run: "RunConfig", spec: str) -> None:

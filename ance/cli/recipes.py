@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from os import environ
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveFloat, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, ValidationError, model_validator
 
 from ance.cli.demo import DATASET
 from ance.cli.run_scores import Candidates
 from ance.config import Section
 from ance.errors import AnceError
-from ance.evaluation.measures import BM25
+from ance.evaluation.measures import BM25, COVERAGE, MEASURES
 from ance.runtime.contracts import RunConfig, describe
 
 if TYPE_CHECKING:
@@ -26,8 +26,21 @@ OWN_DATA = "python-env"
 System = Literal[
     "bm25", "start", "warmup", "ance", "bm25+warmup", "bm25+ance", "given+warmup", "given+ance"
 ]  # as `ance eval` names them
-Measure = Literal["RR@10", "AP@10", "nDCG@10", "R@100", "R@1000", "Coverage@20", "Coverage@100"]
-"""What `ance eval` measures."""
+
+
+def _measured(name: str) -> str:
+    """A measure that `ance eval` knows, or takes with --measure."""
+    if name not in (*MEASURES, *COVERAGE):
+        from ance.evaluation.metrics import parse_measure
+
+        try:
+            parse_measure(name)
+        except AnceError as error:
+            raise ValueError(str(error)) from error
+    return name
+
+
+Measure = Annotated[str, AfterValidator(_measured)]
 Verdict = Literal["reproduced", "above", "not reproduced"]
 
 
@@ -72,6 +85,12 @@ class Recipe(Section):
         return {system.rpartition("+")[2] for systems in self.expected.values() for system in systems}
 
     @property
+    def more_measures(self) -> list[str]:
+        """What has to be measured besides the usual."""
+        expected = (measure for systems in self.expected.values() for scores in systems.values() for measure in scores)
+        return sorted(set(expected).difference(MEASURES, COVERAGE))
+
+    @property
     def trains(self) -> bool:
         """Whether a model learns, or is only evaluated."""
         training = self.run["training"]
@@ -100,7 +119,9 @@ class Recipe(Section):
             if split not in splits:
                 raise AnceError(f"data set {self.dataset} has no split {split}, only: {', '.join(splits)}")
             facts, expected = splits[split], {measure for measures in systems.values() for measure in measures}
-            if missing := sorted(expected - set(facts.measures)):
+            judged = set(facts.measures).issuperset(MEASURES)  # which then allows all others of ranks, too
+            known = {*facts.measures, *(expected.difference(COVERAGE) if judged else ())}
+            if missing := sorted(expected - known):
                 raise AnceError(
                     f"data set {self.dataset}, split {split}: {', '.join(missing)} cannot be measured, "
                     f"only: {', '.join(facts.measures) or 'nothing'}; correct 'expected.{split}' or the data set"

@@ -43,7 +43,7 @@ def reproduce(
     recipe.require_measurable(experiment.splits())
     if not experiment.train(inferencers):
         raise typer.Exit(130)
-    reports = experiment.score(list(recipe.expected), recipe.systems, recipe.candidates)
+    reports = experiment.score(list(recipe.expected), recipe.systems, recipe.candidates, recipe.more_measures)
     measured = {report["split"]: report["systems"] for report in reports}
     scores = compare(recipe, measured)
     record = {"recipe": name, "tolerance": recipe.tolerance, "scores": [score.model_dump() for score in scores]}

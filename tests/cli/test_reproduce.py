@@ -10,7 +10,6 @@ import yaml
 from ance.cli.recipes import compare, names, read_recipe
 from ance.data.open_source import open_source
 from ance.errors import AnceError
-from ance.evaluation.measures import MEASURES
 from ance.runtime.contracts import RunConfig
 from tests.cli.conftest import Ance, Salad
 from tests.system.tiny import config
@@ -29,7 +28,7 @@ def values(salad: Salad) -> dict[str, Any]:
         "dataset": f"beir:{salad.folder / 'beir'}",
         "expected": {
             "test": {"bm25": {"R@1000": 1.0}, "ance": {"R@1000": 0.4}},
-            "dev": {"bm25+ance": {"R@100": None}},
+            "dev": {"bm25+ance": {"R@100": None, "RR@100": None}},
         },
         "candidates": "bm25",
         "tolerance": 0.01,
@@ -63,11 +62,6 @@ def test_every_recipe_is_valid_and_says_what_it_needs(name: str) -> None:
         assert f"--to {run.model.name_or_path} && ance reproduce {name}" in recipe.command
     assert recipe.dataset == "python-env" or recipe.downloads
     assert recipe.spec({"ANCE_DATA": "/data"}).count("$") == 0
-    assert {measure for systems in recipe.expected.values() for scores in systems.values() for measure in scores} <= {
-        *MEASURES,
-        "Coverage@20",
-        "Coverage@100",
-    }
 
 
 def test_a_start_that_another_recipe_makes_is_asked_for_with_its_commands(
@@ -85,7 +79,7 @@ def test_a_start_that_another_recipe_makes_is_asked_for_with_its_commands(
 def test_the_experiments_of_the_paper_and_of_this_project_have_recipes() -> None:
     negatives = ("bm25", "random", "nce", "bm25-random", "bm25-then-random", "bm25-then-nce", "bm25-then-bm25-random")
     passages = {f"marco-passage-{kind}" for kind in ("warmup", "firstp", "star", "adore", "released", *negatives)}
-    documents = {"marco-document-firstp", "marco-document-maxp"}
+    documents = {"marco-document-firstp", "marco-document-maxp", "marco-document-released"}
     questions = {"openqa-nq", "openqa-trivia", "openqa-multi", "openqa-released"}
     own = {"python-env", "python-env-distilled", "tldr", "medquad", "medquad-concept", "wiki-openqa"}
     assert set(names()) == passages | documents | questions | own
@@ -123,10 +117,11 @@ def test_a_recipe_is_run_and_its_scores_held_against_what_is_expected(ance: Ance
         ("bm25", "R@1000"),
         ("ance", "R@1000"),
         ("bm25+ance", "R@100"),
+        ("bm25+ance", "RR@100"),
     ]
     # All 240 passages are ranked, and all are found.
     assert [score["measured"] for score in record["scores"][:2]] == [1.0, 1.0]
-    assert [score["verdict"] for score in record["scores"]] == ["reproduced", "above", None]
+    assert [score["verdict"] for score in record["scores"]] == ["reproduced", "above", None, None]
     assert ended.out.count(" reproduced") == 1 and "no score is known" in ended.out
     recipe.write_text(recipe.read_text().replace("R@1000: 1.0", "R@1000: 0.9"))
     again = ance(*command)  # the run is finished: it is only scored
@@ -162,7 +157,7 @@ def test_the_tolerance_holds_both_ways_and_only_what_has_learnt_may_be_above(
 def test_a_recipe_that_cannot_be_is_refused_before_any_work(ance: Ance, salad: Salad, tmp_path: Path) -> None:
     for change, message in (
         ({"colour": "green"}, "unknown key 'colour'"),
-        ({"expected": {"test": {"ance": {"MRR": 0.3}}}}, "'expected.test.ance.MRR"),
+        ({"expected": {"test": {"ance": {"MRR": 0.3}}}}, "measure 'MRR' does not fit, use one of RR, nDCG, R, P"),
         ({"expected": {"eval": {"ance": {"RR@10": 0.3}}}}, "has no split eval"),
         ({"run": {"model": {}}}, "'model.name_or_path' is missing"),
         ({"candidates": "given"}, "bm25+ance re-ranks candidates: set candidates: bm25"),
