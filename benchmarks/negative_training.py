@@ -261,7 +261,8 @@ class _Supply:
     def at(self, step: int) -> NegativeSource:
         """Negatives for a step; steps are asked for in order."""
         due = self._schedule.due(step, self._first) if self._stage.mines and self._schedule else None
-        if due is not None and not (self._once and self._mined):
+        # Those that would come after the last step are not mined.
+        if due is not None and due < self._first + self._stage.steps and not (self._once and self._mined):
             self._mined = self._branches.mine(self._model, self._config, step, self._mined)
             self._arriving[due] = self._branches.listed(self._mined)
         if step in self._arriving:

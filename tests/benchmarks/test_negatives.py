@@ -132,6 +132,16 @@ def test_a_variant_can_be_refreshed_at_other_steps(
     assert measured["about"]["refresh"] == 2
 
 
+def test_negatives_that_would_come_after_the_last_step_are_not_mined(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mined: list[int] = []
+    mine = negative_training.Branches.mine
+    monkeypatch.setattr(negative_training.Branches, "mine", lambda *of: mined.append(of[3]) or mine(*of))
+    measure(recipe, tmp_path, "--seeds", "1", "--variants", "ance", "--set", "lag=2")
+    assert mined == [2], "those of step 4 would be there at step 6, when training has ended"
+
+
 def test_a_schedule_counts_when_negatives_come_into_use() -> None:
     schedule = negative_training.Schedule(refresh=3, lag=2)
     assert [schedule.due(step, 10) for step in range(10, 17)] == [10, None, None, 15, None, None, 18]
