@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import mean
 from typing import NamedTuple
 
-from tools.results_data import PEERS, Results, best, changes_of, chosen
+from tools.results_data import PEERS, Results, best, changes_of, chosen, kind_of
 
 MEASURE = "RR@10"
 GOAL = 3.0
@@ -16,6 +17,8 @@ IN_BATCH = ("in-batch", "random+in-batch", "bm25+in-batch")
 BEYOND = ("margin", "simans", "momentum", "lookahead")
 MORE_TRAINING = ("training.ance.steps", "training.batch_size", "training.negatives_per_query")
 """Settings by which a variant sees more than the others of its kind."""
+OF_MINING = ("negatives.", "training.negatives_per_query", "training.refresh", "refresh", "lag")
+"""Settings that in-batch negatives do not know: nothing is mined for them, and no other is drawn."""
 
 
 class Claim(NamedTuple):
@@ -89,6 +92,38 @@ def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
     gain = _gain(known[mine].mean, known[rival].mean)
     apart = not known[mine].overlaps(known[rival])
     return Comparison(mine, rival, gain, (min(of_seeds), max(of_seeds)), len(of_seeds), apart)
+
+
+class Sweep(NamedTuple):
+    """ANCE+in-batch beside in-batch, both with the same settings."""
+
+    settings: str
+    """The variant of ANCE+in-batch."""
+    ours: float
+    theirs: float
+    """Means over the seeds that both have."""
+    seeds: int
+
+    @property
+    def gain(self) -> float:
+        """Per cent."""
+        return _gain(self.ours, self.theirs)
+
+
+def sweep(results: Results, split: str) -> list[Sweep]:
+    """What each setting of ANCE+in-batch makes of its lead over in-batch, where both were measured."""
+    found = []
+    for name, variant in results.variants.items():
+        if kind_of(name) != "ance+in-batch":
+            continue
+        shared = [f"{key}={value}" for key, value in changes_of(name).items() if not key.startswith(OF_MINING)]
+        ours = variant.by_seed(split, MEASURE)
+        peer = results.variants.get("@".join(["in-batch", *shared]))
+        theirs = {} if peer is None else peer.by_seed(split, MEASURE)
+        if seeds := ours.keys() & theirs.keys():
+            means = (mean(of[seed] for seed in seeds) for of in (ours, theirs))
+            found.append(Sweep(name, *means, len(seeds)))
+    return found
 
 
 def _gain(ours: float, theirs: float) -> float:

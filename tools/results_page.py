@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
-from tools.results_claims import ASIDE, CLAIMS, GOAL, MEASURE, SEEDS, Claim, Comparison, compare, variants_that_count
+from tools.results_claims import (
+    ASIDE,
+    CLAIMS,
+    GOAL,
+    MEASURE,
+    SEEDS,
+    Claim,
+    Comparison,
+    compare,
+    sweep,
+    variants_that_count,
+)
 from tools.results_data import Measures, Results, Spread, changes_of, kind_of
 
 SHOWN = (MEASURE, "nDCG@10", "R@100", "Coverage@20", "Coverage@100")
@@ -85,6 +96,7 @@ def _section(name: str, results: Results) -> Iterator[str]:
         if split != CHOICE:
             yield from ("", *_table(results, split))
             yield from ("", *_comparisons(results, split))
+    yield from _sweep(results)
     yield from ("", *_tried(results))
     yield from ("", *_origins(name, results))
 
@@ -125,6 +137,18 @@ def _words(found: Comparison, claim: Claim) -> str:
         return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} %, with {found.seeds} of {SEEDS} seeds."
     spread = "" if found.apart else ", a gap within the seeds' spread"
     return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} % ({low:+.1f} to {high:+.1f}){spread}."
+
+
+def _sweep(results: Results) -> Iterator[str]:
+    """What ANCE adds to in-batch negatives, setting by setting; nothing where no two were tried."""
+    rows = sorted(sweep(results, CHOICE), key=lambda row: row.settings)
+    if len(rows) < 2:
+        return
+    yield from ("", f"### What ANCE adds to in-batch negatives with other settings: {MEASURE} on {CHOICE}", "")
+    yield "| settings | in-batch | ance+in-batch | gain | seeds |"
+    yield "|---|---|---|---|---|"
+    for row in rows:
+        yield f"| {_named(row.settings)[1]} | {row.theirs:.4f} | {row.ours:.4f} | {row.gain:+.1f} % | {row.seeds} |"
 
 
 def _tried(results: Results) -> Iterator[str]:

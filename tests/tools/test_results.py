@@ -138,6 +138,27 @@ def test_what_trains_on_more_is_shown_and_does_not_count(more: str, tmp_path: Pa
     assert "`ance` against `bm25`, the best of them: +5.6 %" in page
 
 
+def test_what_ance_adds_to_in_batch_negatives_is_shown_for_equal_settings(tmp_path: Path) -> None:
+    values = record()
+    cold, nearer = "training.score_scale=40", "negatives.candidates=20"
+    dev = {"in-batch": 0.40, "ance+in-batch": 0.42, f"ance+in-batch@{nearer}": 0.38}
+    assert "What ANCE adds to in-batch" not in written(with_dev(values, **dict(list(dev.items())[:2])), tmp_path)
+    dev |= {
+        f"in-batch@{cold}": 0.50,
+        f"ance+in-batch@{nearer}@{cold}": 0.51,
+        "ance+in-batch@training.batch_size=64": 0.6,
+    }
+    values["variants"] |= {name: variant("in-batch", "in_batch", [0.4, 0.4]) for name in dev if "@" in name}
+    page = written(with_dev(values, **dev), tmp_path)
+    shown = page[page.index("### What ANCE adds to in-batch") : page.index("### Settings tried")].splitlines()[4:]
+    assert shown[:3] == [
+        "|  | 0.4000 | 0.4200 | +5.0 % | 3 |",
+        "| candidates=20 | 0.4000 | 0.3800 | -5.0 % | 2 |",
+        "| candidates=20 score_scale=40 | 0.5000 | 0.5100 | +2.0 % | 2 |",
+    ]
+    assert not shown[3], "in-batch was not measured with that batch"
+
+
 def test_the_step_beyond_is_chosen_on_dev(tmp_path: Path) -> None:
     values = record()
     values["variants"] |= {"margin": variant("beyond", "in_batch", [0.45])}
