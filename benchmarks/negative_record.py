@@ -10,7 +10,7 @@ from typing import Any
 from ance.errors import AnceError
 
 Scores = dict[str, dict[str, float]]
-"""Split -> measure -> value."""
+"""Split, or kind of negatives -> measure -> value."""
 
 
 class Record:
@@ -26,7 +26,7 @@ class Record:
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self._path = path
-        self.values: dict[str, Any] = {"about": dict(about), "bm25": {}, "variants": {}}
+        self.values: dict[str, Any] = {"about": dict(about), "bm25": {}, "hardness": {}, "variants": {}}
         if not path.exists():
             return
         self.values = json.loads(path.read_text())
@@ -42,6 +42,15 @@ class Record:
     def set_bm25(self, split: str, scores: dict[str, float]) -> None:
         """Keep the measures of BM25's own ranking."""
         self.values["bm25"][split] = scores
+        self._write()
+
+    def has_hardness(self) -> bool:
+        """Whether it is known how hard the negatives are that the second stage begins with."""
+        return bool(self.values.get("hardness"))
+
+    def set_hardness(self, hardness: Scores) -> None:
+        """Keep that; kind of negatives -> measure -> value."""
+        self.values["hardness"] = hardness
         self._write()
 
     def scores(self, variant: str, seed: int) -> Scores:

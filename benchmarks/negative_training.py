@@ -117,7 +117,7 @@ class Branches:
             with safe_open(path, framework="pt") as file:
                 return Trained(model, float(file.metadata()["seconds"]))
         model = (self.warmed_up(seed) if first else self.start(seed)).model
-        fixed = {kind: self._fixed(kind, config.negatives) for kind in stage.sources if kind not in ("ance", "adore")}
+        fixed = {kind: self.fixed(kind, config.negatives) for kind in stage.sources if kind not in ("ance", "adore")}
         began = time.perf_counter()
         self._train(model, config, stage, first, seed, schedule, fixed)
         seconds = round(time.perf_counter() - began, 1)
@@ -129,7 +129,7 @@ class Branches:
 
     def score(self, model: BiEncoder, splits: Sequence[str]) -> dict[str, dict[str, float]]:
         """Split -> measure -> value, by exact search over the whole corpus, which is encoded once."""
-        found = rank_dense_splits(self._encoder(model), self.config.model, self.dataset, splits, DEPTH)
+        found = rank_dense_splits(self.encoder(model), self.config.model, self.dataset, splits, DEPTH)
         return {split: self._measure(split, dense.full) for split, dense in found.items()}
 
     def score_bm25(self, splits: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -159,7 +159,7 @@ class Branches:
         passages = None
         if stage.negatives == "adore":
             train_queries_only(model)
-            passages = FixedPassages([self._passage_vectors(model)])
+            passages = FixedPassages([self.passage_vectors(model)])
         optimiser = build_optimiser(model, training.in_stage(stage), stage.learning_rate)
         texts = TrainingTexts.of(self.dataset, self.config.model)
         step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages)
@@ -171,7 +171,7 @@ class Branches:
             batch = batches.batch(number, supply.at(number))
             step.run(number, batch, loss=stage.loss, learning_rate=rate)
 
-    def _fixed(self, kind: str, mining: NegativesConfig) -> NegativeSource:
+    def fixed(self, kind: str, mining: NegativesConfig) -> NegativeSource:
         """Negatives that no refresh changes, BM25's mined as `mining` says."""
         match kind:
             case "random":
@@ -187,7 +187,7 @@ class Branches:
 
     def mine(self, model: BiEncoder, config: RunConfig, step: int, previous: MinedNegatives | None) -> MinedNegatives:
         """A version of ANN negatives, as the indexer makes it: one pass over the corpus."""
-        encoder, negatives = self._encoder(model), config.negatives
+        encoder, negatives = self.encoder(model), config.negatives
         depth = ranking_depth(self._qrels, negatives)
         queries, passages = self.dataset.queries("train").tokens, self.dataset.passages.tokens
         rows = np.arange(len(queries))
@@ -207,10 +207,10 @@ class Branches:
         has_answer = answer_filter(self.dataset, negatives)
         return mine(*ranking.result(), self._qrels, negatives, step, pools=pools, has_answer=has_answer)
 
-    def _passage_vectors(self, model: BiEncoder) -> NDArray[np.float32]:
+    def passage_vectors(self, model: BiEncoder) -> NDArray[np.float32]:
         """Vectors of all passages, one each, float32 [passages, D]."""
         passages = self.dataset.passages.tokens
-        return self._encoder(model).encode_rows(passages, 0, len(passages), self.config.model.max_passage_tokens)
+        return self.encoder(model).encode_rows(passages, 0, len(passages), self.config.model.max_passage_tokens)
 
     def _live(self, passages: FixedPassages, query_vectors: QueryVectors, negatives: NegativesConfig) -> LiveNegatives:
         """Negatives by exact search among passages that stay, with the query vectors of each step."""
@@ -230,7 +230,8 @@ class Branches:
         """Mined negatives as a source."""
         return ListedNegatives(mined.queries, mined.negatives, self._random)
 
-    def _encoder(self, model: BiEncoder) -> TextEncoder:
+    def encoder(self, model: BiEncoder) -> TextEncoder:
+        """Encodes as the run says."""
         return TextEncoder(model.eval(), self.dataset.special, device=self._device, dtype=self.config.encoding.dtype)
 
 

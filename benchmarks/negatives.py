@@ -29,6 +29,7 @@ from ance.data.prepare import prepare
 from ance.data.tokenizer import Tokenizer
 from ance.runtime.contracts import RunConfig
 from benchmarks.harness import Result, commit, machine, use_threads
+from benchmarks.negative_hardness import hardness
 from benchmarks.negative_record import Record
 from benchmarks.negative_summary import summarise, summary
 from benchmarks.negative_training import Branches, Schedule
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         origin = {"machine": machine(options.device), "commit": commit(), "command": command()}
         branches = Branches(config, dataset, folder, options.device)
         measure_bm25(branches, record, options.splits)
+        if not record.has_hardness():
+            record.set_hardness(hardness(branches, config.training.seed))
         for seed in range(config.training.seed, config.training.seed + options.seeds):
             for name in ("start", "warmup", *options.variants):
                 measure_variant(branches, record, values, name, seed, options, origin)

@@ -77,6 +77,9 @@ class Results(Values):
     about: About
     bm25: dict[str, Measures]
     """BM25's own ranking: split -> measure -> value."""
+    hardness: dict[str, Measures] = {}
+    """Kind of negatives -> `loss` of a pair of them with a positive, and the share of them `above` it, with the weights
+    after the first seed's warm-up."""
     variants: dict[str, Variant]
 
     @property

@@ -48,7 +48,7 @@ first one counts.
 def page(results: Mapping[str, Results]) -> str:
     """The whole page."""
     names = [*EXPECTED, *(name for name in results if name not in EXPECTED)]
-    lines = [HEAD, *_overview(results, names)]
+    lines = [HEAD, *_overview(results, names), *_reach(results, names)]
     for name in names:
         lines += ["", f"## {name}", "", *(_section(name, results[name]) if name in results else _missing(name))]
     return "\n".join(lines) + "\n"
@@ -68,6 +68,20 @@ def _overview(results: Mapping[str, Results], names: list[str]) -> Iterator[str]
         yield f"| {claim.title} | {cells} | {holds} of {len(counted)} measured |"
     yield ""
     yield "`*`: the seeds of the two overlap: a gap within the spread."
+
+
+def _reach(results: Mapping[str, Results], names: list[str]) -> Iterator[str]:
+    """How much harder ANN negatives are than what a batch has anyway, data set by data set."""
+    known = [name for name in names if name in results and {"ance", "nce"} <= results[name].hardness.keys()]
+    if not known:
+        return
+    yield from ("", "## How much harder ANN negatives are than those of the batch, after the warm-up", "")
+    yield "| data set | passages | loss, hardest of the batch | loss, ANCE | ratio | ANCE above the positive |"
+    yield "|---|---|---|---|---|---|"
+    for name in known:
+        batch, ance = (results[name].hardness[kind] for kind in ("nce", "ance"))
+        values = f"{batch['loss']:.4f} | {ance['loss']:.4f} | {ance['loss'] / batch['loss']:.1f} | {ance['above']:.1%}"
+        yield f"| {name} | {results[name].about.counts['passages']} | {values} |"
 
 
 def _verdict(found: Comparison | None) -> str:
@@ -97,6 +111,7 @@ def _section(name: str, results: Results) -> Iterator[str]:
             yield from ("", *_table(results, split))
             yield from ("", *_comparisons(results, split))
     yield from _sweep(results)
+    yield from _hardness(results)
     yield from ("", *_tried(results))
     yield from ("", *_origins(name, results))
 
@@ -149,6 +164,18 @@ def _sweep(results: Results) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for row in rows:
         yield f"| {_named(row.settings)[1]} | {row.theirs:.4f} | {row.ours:.4f} | {row.gain:+.1f} % | {row.seeds} |"
+
+
+def _hardness(results: Results) -> Iterator[str]:
+    """What each kind of negatives begins with, the hardest first."""
+    if not results.hardness:
+        return
+    yield from ("", "### How hard the negatives are after the warm-up", "")
+    yield "| negatives | settings | loss of a pair | above the positive |"
+    yield "|---|---|---|---|"
+    for name, values in sorted(results.hardness.items(), key=lambda item: -item[1]["loss"]):
+        kind, settings = _named(name)
+        yield f"| {kind} | {settings} | {values['loss']:.4f} | {values['above']:.1%} |"
 
 
 def _tried(results: Results) -> Iterator[str]:

@@ -87,6 +87,9 @@ def test_all_variants_train_from_one_warm_up_and_nothing_is_measured_twice(
     assert list(scores) == ["start", "warmup", *VARIANTS]
     assert len(set(scores.values())) > len(VARIANTS) / 2, "they learn something else each"
     assert set(first["bm25"]["dev"]) == {"RR@10", "nDCG@10", "R@100"}
+    hard = {kind: values["loss"] for kind, values in first["hardness"].items()}
+    assert hard["random"] < hard["ance"] < hard["ance@negatives.candidates=5"], "the nearer, the harder"
+    assert all(0 <= values["above"] <= 1 for values in first["hardness"].values())
 
     stages.clear(), scored.clear()
     again = measure(recipe, tmp_path, "--seeds", "1", "--variants", *VARIANTS)
