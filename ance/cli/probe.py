@@ -1,6 +1,7 @@
 """`ance probe`: what each kind of negative would teach a checkpoint."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,9 @@ def probe(
     batch_size: Annotated[
         int | None, typer.Option(min=2, help="Queries of a batch (default: the run's).", show_default=False)
     ] = None,
+    depth: Annotated[
+        list[int] | None, typer.Option(min=1, help="Also with so many candidates; give it again for more.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     device: Annotated[str, typer.Option(help="Torch device, e.g. cuda.")] = "cpu",
@@ -43,10 +47,18 @@ def probe(
     The paper's argument: negatives that teach have large gradients. Each query has one negative of each kind, drawn as
     training draws it, and the loss of such a pair is the paper's. The hardest of a batch is the harder, the larger the
     share of the corpus that a batch sees: the paper's batches have 8 queries. What is found is kept in the run, as
-    probe.json.
+    probe.json. --depth 20 --depth 50 shows what other depths than the run's `negatives.candidates` would mine.
     """
     report = probe_run(
-        store, run, step, queries=queries, batch_size=batch_size, seed=seed, device=device, threads=threads
+        store,
+        run,
+        step,
+        queries=queries,
+        batch_size=batch_size,
+        depths=depth or (),
+        seed=seed,
+        device=device,
+        threads=threads,
     )
     print(json.dumps(report, indent=1) if as_json else table(report))
 
@@ -58,6 +70,7 @@ def probe_run(
     *,
     queries: int = 256,
     batch_size: int | None = None,
+    depths: Sequence[int] = (),
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -66,8 +79,9 @@ def probe_run(
 
     Returns:
         {"run", "dataset", "step", "seed", "queries", "batch_size", "candidates", "rank_correlation", "kinds": {kind:
-        values}} with the values of `describe` for random, in_batch, hardest_in_batch, bm25 and ance;
-        `rank_correlation` is Spearman's, of the bounds with the exact norms over all instances of all kinds.
+        values}} with the values of `describe` for random, in_batch, hardest_in_batch, bm25, ance, and ance_top_N of
+        each depth N; `rank_correlation` is Spearman's, of the bounds with the exact norms over all instances of all
+        kinds.
 
     Raises:
         AnceError: no such run or checkpoint.
@@ -101,7 +115,7 @@ def probe_run(
     drawn = draw_queries(dataset, config.training.min_positive_grade, queries, rng)
     if batch_size is None:
         batch_size = config.training.batch_size
-    kinds, top = negatives_by_kind(dataset, config, model, drawn, batch_size, rng, device)
+    kinds, top = negatives_by_kind(dataset, config, model, drawn, batch_size, rng, device, depths)
     gradients = {
         kind: _gradients(model.to(device), dataset, config, drawn, negatives) for kind, negatives in kinds.items()
     }

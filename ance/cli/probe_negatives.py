@@ -1,5 +1,6 @@
 """The queries that `ance probe` draws, and one negative of each kind for each of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,12 @@ def negatives_by_kind(
     batch_size: int,
     rng: np.random.Generator,
     device: str,
+    depths: Sequence[int] = (),
 ) -> tuple[dict[str, Rows], Rows]:
     """One negative of each kind for each query, drawn as training draws them.
+
+    Args:
+        depths: what ANCE's would be with so many candidates each.
 
     Returns:
         Passage rows by kind, int64 [n] each; and the checkpoint's own top candidates, int64 [n, k], padded with -1.
@@ -61,7 +66,8 @@ def negatives_by_kind(
     """
     qrels = dataset.qrels("train")
     random = RandomNegatives(len(dataset.passages), qrels)
-    depth = ranking_depth(qrels, config.negatives)
+    deepest = config.negatives.model_copy(update={"candidates": max(config.negatives.candidates, *depths, 0)})
+    depth = ranking_depth(qrels, deepest)
 
     texts = dataset.queries("train").documents
     bm25 = BM25.build(dataset.passages.full_texts())
@@ -73,7 +79,7 @@ def negatives_by_kind(
     dense = rank_dense(encoder, config.model, dataset, "train", depth, drawn.rows)
 
     def top(ids: Rows, scores: np.ndarray) -> Rows:
-        return without_positives(ids, scores, drawn.known)[0][:, : config.negatives.candidates]
+        return without_positives(ids, scores, drawn.known)[0]
 
     def listed(table: Rows) -> Rows:
         return ListedNegatives(drawn.rows, table, random).negatives(drawn.rows, 1, rng)[:, 0]
@@ -85,14 +91,16 @@ def negatives_by_kind(
         dataset.passages.tokens.take(drawn.positive_rows),
         config.model.max_passage_tokens,
     )
-    current = top(dense.ids, dense.scores)
+    ranked, candidates = top(dense.ids, dense.scores), config.negatives.candidates
+    current = ranked[:, :candidates]
     kinds = {
         "random": random.negatives(drawn.rows, 1, rng)[:, 0],
         # Any score is the highest with equal chance: one of the batch at random.
         "in_batch": best_in_batch(rng.random(scores.shape), drawn, batch_size, rng),
         "hardest_in_batch": best_in_batch(scores, drawn, batch_size, rng),
-        "bm25": listed(top(sparse, sparse_scores)),
+        "bm25": listed(top(sparse, sparse_scores)[:, :candidates]),
         "ance": listed(current),
+        **{f"ance_top_{depth}": listed(ranked[:, :depth]) for depth in depths},
     }
     return kinds, current
 

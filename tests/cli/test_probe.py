@@ -108,6 +108,19 @@ def test_a_larger_batch_has_harder_negatives(ance: Ance, salad: Salad, probed: t
     assert losses[0] < losses[1]
 
 
+def test_other_depths_are_shown_beside_the_runs_own(ance: Ance, salad: Salad, probed: tuple[str, RunLayout]) -> None:
+    command = ("probe", "--store", salad.store, "--run", probed[0], "--queries", "48")
+    ended = ance(*command, "--depth", "2", "--depth", "40", "--json")
+    assert ended.status == 0, ended.err
+    kinds = json.loads(ended.out)["kinds"]
+    assert list(kinds) == [*KINDS, "ance_top_2", "ance_top_40"]
+    losses = [kinds[kind]["loss"] for kind in ("ance_top_2", "ance", "ance_top_40", "random")]
+    assert losses == sorted(losses, reverse=True), "the nearer, the harder; the run has 20 candidates"
+    assert kinds["ance_top_2"]["overlap"] == 1 > kinds["ance_top_40"]["overlap"]
+    assert "ance_top_40" in ance(*command, "--depth", "40").out
+    assert "Invalid value for '--depth'" in ance(*command, "--depth", "0").err
+
+
 def test_a_checkpoint_that_is_not_there_is_named(ance: Ance, salad: Salad, probed: tuple[str, RunLayout]) -> None:
     ended = ance("probe", "--store", salad.store, "--run", probed[0], "--step", "7")
     assert f"run '{probed[0]}' has no checkpoint of step 7" in ended.error
