@@ -21,7 +21,7 @@ from benchmarks.negative_variants import VARIANTS
 
 QUERIES = 1024
 DRAWS = 20
-"""Negatives of each kind that are drawn for a query; one of them is the hardest of a batch."""
+"""Negatives of each kind that are drawn for a query, each of another batch where they are of a batch."""
 DEPTHS = (5, 20, 50)
 """Of the ranking, beside the recipe's own depth."""
 BEYOND = ("margin", "simans")
@@ -47,7 +47,8 @@ def hardness(branches: Branches, seed: int) -> dict[str, dict[str, float]]:
     top.add(passages, np.arange(len(passages)))
 
     kinds = dict(_mined(branches, drawn, top.result(), rng))
-    kinds["nce"] = best_in_batch(scores, drawn, config.training.batch_size, rng)[:, None]
+    hardest = [best_in_batch(scores, drawn, config.training.batch_size, rng) for _ in range(DRAWS)]
+    kinds["nce"] = np.stack(hardest, axis=1)
     found = {}
     for kind, negatives in kinds.items():
         lead = np.einsum("qd,qnd->qn", queries, passages[negatives]) - scores.diagonal()[:, None]
