@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ance.errors import AnceError
+from benchmarks.negative_variants import VARIANTS
+from tools.results_data import kind_of
 
 Scores = dict[str, dict[str, float]]
 """Split, or kind of negatives -> measure -> value."""
@@ -78,9 +80,16 @@ class Record:
         )
         entry = of_variant["seeds"].setdefault(str(seed), {**trained, "scores": {}})
         entry["scores"] |= scores
+        self.values["variants"] = dict(sorted(self.values["variants"].items(), key=lambda item: _place(item[0])))
         self._write()
 
     def _write(self) -> None:
         part = self._path.with_suffix(".part")
         part.write_text(json.dumps(self.values, indent=1) + "\n")
         part.replace(self._path)
+
+
+def _place(variant: str) -> int:
+    """Where the variant's kind is shown; start and warm-up, which no variant has trained, come first."""
+    kind = kind_of(variant)
+    return list(VARIANTS).index(kind) if kind in VARIANTS else -1

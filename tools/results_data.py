@@ -84,7 +84,7 @@ class Results(Values):
 
     @property
     def kinds(self) -> list[str]:
-        """Kinds of negatives, in the order in which they were measured."""
+        """Kinds of negatives, in the order in which they are shown."""
         return list(dict.fromkeys(kind_of(name) for name in self.variants))
 
     def spread(self, variant: str, split: str, measure: str = "RR@10") -> "Spread | None":

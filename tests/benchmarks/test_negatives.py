@@ -81,10 +81,10 @@ def test_all_variants_train_from_one_warm_up_and_nothing_is_measured_twice(
     score = negative_training.Branches.score
     monkeypatch.setattr(negative_training.Branches, "_train", counted)
     monkeypatch.setattr(negative_training.Branches, "score", lambda *of: scored.append(of) or score(*of))
-    first = measure(recipe, tmp_path, "--seeds", "1", "--variants", *VARIANTS)
+    first = measure(recipe, tmp_path, "--seeds", "1", "--variants", *reversed(VARIANTS))
     assert stages == [0] + [2] * len(VARIANTS), "one warm-up of two steps, and each variant after it"
     scores = {name: one["seeds"]["42"]["scores"]["dev"]["RR@10"] for name, one in first["variants"].items()}
-    assert list(scores) == ["start", "warmup", *VARIANTS]
+    assert list(scores) == ["start", "warmup", *VARIANTS], "in this order, whatever was measured first"
     assert len(set(scores.values())) > len(VARIANTS) / 2, "they learn something else each"
     assert set(first["bm25"]["dev"]) == {"RR@10", "nDCG@10", "R@100"}
     hard = {kind: values["loss"] for kind, values in first["hardness"].items()}
