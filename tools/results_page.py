@@ -44,6 +44,15 @@ medquad has two versions: medquad-concept is the same passages with the labels c
 first one counts.
 """
 
+DEPTHS = {"ANCE": "ance", "ANCE of the nearest 20": "ance@negatives.candidates=20"}
+"""Column -> kind of negatives whose hardness it shows."""
+REACH = """\
+The paper's loss of a pair of the positive and a negative, in brackets as a multiple of that of the hardest of the
+batch, which costs nothing; then the share of the negatives that score above the positive. Where the multiple is little
+more than 1, ANN negatives have little to teach that the batch does not, and want to be mined nearer. Where half of
+them are above the positive, many are relevant and not judged.
+"""
+
 
 def page(results: Mapping[str, Results]) -> str:
     """The whole page."""
@@ -72,16 +81,19 @@ def _overview(results: Mapping[str, Results], names: list[str]) -> Iterator[str]
 
 def _reach(results: Mapping[str, Results], names: list[str]) -> Iterator[str]:
     """How much harder ANN negatives are than what a batch has anyway, data set by data set."""
-    known = [name for name in names if name in results and {"ance", "nce"} <= results[name].hardness.keys()]
+    known = [name for name in names if name in results and {"nce", *DEPTHS.values()} <= results[name].hardness.keys()]
     if not known:
         return
-    yield from ("", "## How much harder ANN negatives are than those of the batch, after the warm-up", "")
-    yield "| data set | passages | loss, hardest of the batch | loss, ANCE | ratio | ANCE above the positive |"
-    yield "|---|---|---|---|---|---|"
+    yield from ("", "## How hard ANN negatives are, after the warm-up", "")
+    yield REACH
+    yield f"| data set | passages | hardest of the batch | {' | '.join(DEPTHS)} |"
+    yield f"|---|---|---|{'---|' * len(DEPTHS)}"
     for name in known:
-        batch, ance = (results[name].hardness[kind] for kind in ("nce", "ance"))
-        values = f"{batch['loss']:.4f} | {ance['loss']:.4f} | {ance['loss'] / batch['loss']:.1f} | {ance['above']:.1%}"
-        yield f"| {name} | {results[name].about.counts['passages']} | {values} |"
+        hardness = results[name].hardness
+        batch = hardness["nce"]["loss"]
+        of_depths = (hardness[kind] for kind in DEPTHS.values())
+        cells = (f"{of['loss']:.4f} (x {of['loss'] / batch:.1f}), {of['above']:.1%}" for of in of_depths)
+        yield f"| {name} | {results[name].about.counts['passages']} | {batch:.4f} | {' | '.join(cells)} |"
 
 
 def _verdict(found: Comparison | None) -> str:
