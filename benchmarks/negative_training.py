@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +28,14 @@ from ance.negatives.mined import MinedNegatives, mine, ranking_depth
 from ance.negatives.mixing import Drawn, Pool
 from ance.negatives.sampling import Rows
 from ance.negatives.sources import ListedNegatives, NegativeSource, NoNegatives, RandomNegatives, mixed
+from ance.retrieval.bm25 import BM25
 from ance.retrieval.topk import StreamingTopK
 from ance.runtime.contracts import RunConfig
 from ance.training.batches import TrainingBatches
 from ance.training.bm25_mining import mine_bm25
 from ance.training.config import StageConfig
 from ance.training.fixed_passages import FixedPassages
+from ance.training.lexical_teacher import LexicalTeacher
 from ance.training.optimisers import build_optimiser
 from ance.training.preparation import prepare_for_training
 from ance.training.query_tower import train_queries_only
@@ -162,7 +165,10 @@ class Branches:
             passages = FixedPassages([self.passage_vectors(model)])
         optimiser = build_optimiser(model, training.in_stage(stage), stage.learning_rate)
         texts = TrainingTexts.of(self.dataset, self.config.model)
-        step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages)
+        teacher = None
+        if stage.lexical_teacher is not None:
+            teacher = LexicalTeacher(stage.lexical_teacher, self._index, self.dataset.queries("train"))
+        step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages, lexical_teacher=teacher)
         if passages is not None:
             fixed = {"adore": self._live(passages, step.query_vectors, config.negatives)}
         supply = _Supply(self, model, config, stage, first, schedule, fixed)
@@ -170,6 +176,11 @@ class Branches:
             rate = learning_rate(stage, number - first)
             batch = batches.batch(number, supply.at(number))
             step.run(number, batch, loss=stage.loss, learning_rate=rate)
+
+    @cached_property
+    def _index(self) -> BM25:
+        """BM25 over the passages."""
+        return BM25.build(self.dataset.passages.full_texts())
 
     def fixed(self, kind: str, mining: NegativesConfig) -> NegativeSource:
         """Negatives that no refresh changes, BM25's mined as `mining` says."""

@@ -44,6 +44,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "simans": _variant(BEYOND, "ance", "in_batch", sampling="simans", simans_a=100.0),
         "momentum": _variant(BEYOND, "ance", "in_batch", momentum=0.3),
         "lookahead": _variant(BEYOND, "ance", "in_batch", lookahead=0.3),
+        "lexical": _variant(BEYOND, "ance", "in_batch", training={"ance.lexical_teacher.weight": 1.0}),
         # What becomes of ANCE if it is mined otherwise: nearer, deeper, once, without answers (OpenQA), at every step.
         "ance-top": _variant(MINING, "ance", "pairwise", candidates=20, sample=20),
         "ance-deep": _variant(MINING, "ance", "pairwise", candidates=1000, sample=100),

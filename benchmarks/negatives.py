@@ -167,7 +167,9 @@ def _about(options: Namespace, spec: str, config: RunConfig, dataset: Dataset) -
     """
     for split in options.splits:
         dataset.queries(split)
-    settings = config.model_dump(mode="json", include={"model", "training", "negatives", "encoding"})
+    # What is off is left out: a new method, which these runs have not, disowns no measurement.
+    sections = {"model", "training", "negatives", "encoding"}
+    settings = config.model_dump(mode="json", include=sections, exclude_none=True)
     settings["model"]["name_or_path"] = Path(settings["model"]["name_or_path"]).name
     canonical = json.dumps(settings, sort_keys=True).encode()
     return {

@@ -14,7 +14,7 @@ SEEDS = 3
 """Fewer decide nothing."""
 NCE = ("nce",)
 IN_BATCH = ("in-batch", "random+in-batch", "bm25+in-batch")
-BEYOND = ("margin", "simans", "momentum", "lookahead")
+BEYOND = ("margin", "simans", "momentum", "lookahead", "lexical")
 MORE_TRAINING = ("training.ance.steps", "training.batch_size", "training.negatives_per_query")
 """Settings by which a variant sees more than the others of its kind."""
 OF_MINING = ("negatives.", "training.negatives_per_query", "training.refresh", "refresh", "lag")

@@ -29,6 +29,7 @@ class TrainingBatch:
         known_positives: bool [B, P * (1 + N)] over P positives followed by their negatives in row order; true
             where a passage is a known positive of the query and not the positive it is trained with. P = B, or the
             size of the whole batch in a part whose passages are shared.
+        passage_rows: int64 [P * (1 + N)], the passages that `known_positives` is of.
         first_positive: passage `first_positive + i` is the positive of query i: 0 but in such a part.
         teacher_margins: by how much a teacher scores the positive above each negative, float32 [B, N], NaN where it
             has scored one of them not; None without a teacher.
@@ -38,6 +39,7 @@ class TrainingBatch:
     positive_rows: Rows
     negative_rows: Rows
     known_positives: NDArray[np.bool_]
+    passage_rows: Rows
     first_positive: int = 0
     teacher_margins: Scores | None = None
 
@@ -53,16 +55,16 @@ class TrainingBatch:
             return self
         batch = len(self.query_rows)
         first, last = rank * batch // size, (rank + 1) * batch // size
-        known = self.known_positives[first:last]
+        columns = np.arange(len(self.passage_rows))
         if not shared:
-            columns = np.arange(known.shape[1])
             negatives = columns[batch:].reshape(batch, -1)[first:last]
-            known = known[:, np.concatenate([columns[first:last], negatives.ravel()])]
+            columns = np.concatenate([columns[first:last], negatives.ravel()])
         return TrainingBatch(
             self.query_rows[first:last],
             self.positive_rows[first:last],
             self.negative_rows[first:last],
-            known,
+            self.known_positives[first:last, columns],
+            self.passage_rows[columns],
             first if shared else 0,
             None if self.teacher_margins is None else self.teacher_margins[first:last],
         )
@@ -127,14 +129,14 @@ class TrainingBatches:
         choice = rng.integers(0, np.count_nonzero(trained >= 0, axis=1))
         positive_rows = trained[np.arange(len(query_rows)), choice]
         negative_rows = negatives.negatives(query_rows, self._config.negatives_per_query, rng)
-        mask = known_positives(self._qrels.padded_positives(query_rows), positive_rows, negative_rows)
+        passages = np.concatenate([positive_rows, negative_rows.ravel()])
+        mask = known_positives(self._qrels.padded_positives(query_rows), passages)
         margins = None if teacher is None else teacher.margins(query_rows, positive_rows, negative_rows)
-        return TrainingBatch(query_rows, positive_rows, negative_rows, mask, teacher_margins=margins)
+        return TrainingBatch(query_rows, positive_rows, negative_rows, mask, passages, teacher_margins=margins)
 
 
-def known_positives(positives: Rows, positive_rows: Rows, negative_rows: Rows) -> NDArray[np.bool_]:
+def known_positives(positives: Rows, passage_rows: Rows) -> NDArray[np.bool_]:
     """The mask of `TrainingBatch`, from all known positives of each query (int64 [B, p], padded with -1)."""
-    passages = np.concatenate([positive_rows, negative_rows.ravel()])
-    known = is_positive(passages[None], positives)
+    known = is_positive(passage_rows[None], positives)
     np.fill_diagonal(known, False)
     return known

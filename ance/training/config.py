@@ -35,6 +35,17 @@ OPTIMISER_SETTINGS = ("optimizer", "weight_decay", "adam_epsilon")
 """What a stage may have of its own."""
 
 
+class LexicalTeacherConfig(Section):
+    """How a stage learns from BM25's scores of every passage of the batch, not from the judgements alone."""
+
+    weight: PositiveFloat = 1.0
+    """Factor on the divergence from the teacher, which is added to the loss."""
+    scale: PositiveFloat = 0.3
+    """Factor on BM25's scores in the teacher's softmax."""
+    judged: NonNegativeFloat = 3.0
+    """What the positive has more than its scaled score: so much a judgement counts beside words."""
+
+
 class StageConfig(Section):
     """One stage of training: a fresh optimiser, and one warm-up and decay of the learning rate."""
 
@@ -66,6 +77,9 @@ class StageConfig(Section):
     between a positive and a negative (Margin-MSE)."""
     teacher: TeacherConfig | None = None
     """A cross-encoder that scores what is mined, to denoise it or to be learnt from (None: there is none)."""
+    lexical_teacher: LexicalTeacherConfig | None = None
+    """Learn from BM25, too, how relevant the passages of the batch are (None: from judgements alone). With `loss:
+    in_batch`."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -145,6 +159,15 @@ class StageConfig(Section):
         if teacher is not None and self.loss != "margin_mse" and teacher.denoise_margin is None:
             raise ValueError(
                 "teacher: nothing would use its scores: set teacher.denoise_margin or loss: margin_mse, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lexical_teacher_has_the_batch(self) -> Self:
+        if self.lexical_teacher is not None and self.loss != "in_batch":
+            raise ValueError(
+                f"lexical_teacher scores every passage of the batch, and loss: {self.loss} does not take them all:"
+                " set loss: in_batch, or leave lexical_teacher out"
             )
         return self
 

@@ -131,6 +131,32 @@ def hardest_in_batch_nll(
     return F.softplus(hardest - scores[own]).mean()
 
 
+def distillation(
+    query: Tensor, passages: Tensor, known_positives: Tensor, teacher_logits: Tensor, scale: float = 1.0
+) -> Tensor:
+    """Divergence of this model's distribution over the passages of the batch from a teacher's (Hinton et al. 2015).
+
+    KL(t_i || p_i) = sum over j of t_ij * log(t_ij / p_ij), with p_i the softmax of s(q_i,d_j) and t_i that of the
+    teacher's logits, both over the j that are not masked for i; mean over the queries.
+
+    Args:
+        query: float [B, D].
+        passages: float [P, D] or [P, M, D], as in `in_batch_nll`.
+        known_positives: as in `in_batch_nll`.
+        teacher_logits: float [B, P].
+        scale: factor on the inner products.
+
+    Returns:
+        A scalar.
+    """
+    scores = scale * similarities(query, passages)
+    # Not infinite: what is masked would add 0 * infinity.
+    nothing = torch.finfo(scores.dtype).min
+    ours = scores.masked_fill(known_positives, nothing).log_softmax(dim=1)
+    teacher = teacher_logits.to(scores.dtype).masked_fill(known_positives, nothing).log_softmax(dim=1)
+    return F.kl_div(ours, teacher, reduction="batchmean", log_target=True)
+
+
 OVER_PAIRS: Mapping[LossKind, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
     "pairwise": pairwise_nll,
     "lambda_rank": lambda_rank,

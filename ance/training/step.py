@@ -29,7 +29,8 @@ from ance.training.grad_cache import chunks, forgetting
 from ance.training.gradient_norms import GLOBAL, gradient_norms
 from ance.training.last_layer import in_batch_last_layer_norms, last_layer_norms
 from ance.training.length_groups import length_groups
-from ance.training.losses import OVER_BATCH, OVER_PAIRS, margin_mse
+from ance.training.lexical_teacher import LexicalTeacher
+from ance.training.losses import OVER_BATCH, OVER_PAIRS, distillation, margin_mse
 from ance.training.maxp import nearest, side_by_side
 
 # Padding, in tokens, that a forward pass more must save. On a CPU it costs new shapes, in bfloat16 more than in float32
@@ -109,10 +110,12 @@ class TrainingStep:
         config: TrainingConfig,
         parallel: DataParallel = ALONE,
         fixed_passages: FixedPassages | None = None,
+        lexical_teacher: LexicalTeacher | None = None,
     ) -> None:
         """The model is trained where it is: on its own device, in place, from the same weights on each process.
 
-        Passages are encoded with it, or have the vectors of `fixed_passages`, which no gradient reaches.
+        Passages are encoded with it, or have the vectors of `fixed_passages`, which no gradient reaches. What
+        `lexical_teacher` says of them is learnt beside any loss that takes the passages of the batch.
 
         Raises:
             AnceError: the processes cannot share a batch equally, or a part of it would have no negatives.
@@ -133,6 +136,7 @@ class TrainingStep:
         self._config = config
         self._parallel = parallel
         self._fixed_passages = fixed_passages
+        self._lexical_teacher = lexical_teacher
         self._groups = layer_groups(model)
         self._weights = [weight for group in self._groups.values() for weight in group]
         self._device = next(model.parameters()).device
@@ -190,9 +194,9 @@ class TrainingStep:
         Passages in chunks are [B * (1 + N), M, D].
         """
         texts = self._texts
-        passage_rows = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
+        own_rows = np.concatenate([batch.positive_rows, batch.negative_rows.ravel()])
         query, query_tokens = self._encode(self._model.queries, texts.queries, batch.query_rows, texts.max_query_tokens)
-        passages, passage_tokens = self._encode_passages(passage_rows)
+        passages, passage_tokens = self._encode_passages(own_rows)
         return query, passages, query_tokens + passage_tokens
 
     def _encode_passages(self, rows: Rows) -> tuple[Tensor, int]:
@@ -218,7 +222,11 @@ class TrainingStep:
         mask = torch.from_numpy(batch.known_positives).to(self._device)
         if mask.shape[1] > len(passages):
             passages = self._shared(passages, len(query))
-        return OVER_BATCH[kind](query, passages, mask, scale, batch.first_positive)
+        loss = OVER_BATCH[kind](query, passages, mask, scale, batch.first_positive)
+        if (teacher := self._lexical_teacher) is None:
+            return loss
+        logits = torch.from_numpy(teacher.logits(batch)).to(self._device)
+        return loss + teacher.weight * distillation(query, passages, mask, logits, scale)
 
     def _shared(self, passages: Tensor, positives: int) -> Tensor:
         """The passages of all parts, the positives first, from those of this one: [B * (1 + N), ..., D]."""

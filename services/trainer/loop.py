@@ -7,6 +7,7 @@ import torch
 
 from ance.data.dataset import Dataset
 from ance.model.bi_encoder import BiEncoder
+from ance.retrieval.bm25 import BM25
 from ance.runtime.contracts import RunConfig
 from ance.runtime.health import Health
 from ance.runtime.left_behind import LeftBehind, unless
@@ -17,6 +18,7 @@ from ance.runtime.shutdown import Shutdown
 from ance.training.batches import TrainingBatches
 from ance.training.data_parallel import PeerLost
 from ance.training.determinism import be_deterministic
+from ance.training.lexical_teacher import LexicalTeacher
 from ance.training.optimisers import build_optimiser
 from ance.training.preparation import compile_transformers, prepare_for_training
 from ance.training.query_tower import train_queries_only
@@ -58,7 +60,9 @@ class Trainer:
         metrics: TrainerMetrics,
         shutdown: Shutdown,
         health: Health,
+        bm25: Callable[[], BM25],
     ) -> None:
+        """`bm25` opens or builds the index of the passages, once a stage learns from it."""
         self._config = config
         self._settings = settings
         self._supply = supply
@@ -68,9 +72,11 @@ class Trainer:
         self._metrics = metrics
         self._shutdown = shutdown
         self._health = health
+        self._bm25 = bm25
         self._nonfinite = 0  # steps left out in a row
         self._batches = TrainingBatches(dataset.qrels("train"), config.training)
         self._texts = TrainingTexts.of(dataset, config.model)
+        self._queries = dataset.queries("train")
 
     def run(self) -> int:
         """Train to the end of the run: the number of its steps, or of fewer if it ends early.
@@ -115,7 +121,8 @@ class Trainer:
         if restored.continues(stage):
             restored.load_optimiser(optimiser)
         passages = None if live is None else live.passages
-        stepper = TrainingStep(model, optimiser, self._texts, training, self._ranks.parallel, passages)
+        teacher = self._lexical_teacher(stage)
+        stepper = TrainingStep(model, optimiser, self._texts, training, self._ranks.parallel, passages, teacher)
         retrieve = None if live is None else live.ranked_by(stepper.query_vectors, self._ranks.parallel)
         self._interruptibly(lambda: self._supply.start(stage, retrieve))
         checkpoints, saved = training.checkpoints, step
@@ -149,6 +156,17 @@ class Trainer:
         if ref is None:
             raise TrainingInterrupted("while waiting for the index of the stage")
         return self._interruptibly(lambda: self._indexes.open(ref, stage.first))
+
+    def _lexical_teacher(self, stage: Stage) -> LexicalTeacher | None:
+        """The teacher of a stage that has one, over an index that may have to be built first.
+
+        Raises:
+            TrainingInterrupted: asked to stop meanwhile.
+        """
+        config = stage.config.lexical_teacher
+        if config is None:
+            return None
+        return LexicalTeacher(config, self._interruptibly(self._bm25), self._queries)
 
     def _step(self, stepper: TrainingStep, stage: Stage, step: int) -> tuple[StepResult | None, Supply]:
         """Make optimiser step number `step`; its result is None where its loss was not finite and it was left out.

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ance.data.dataset import Dataset
 from ance.runtime import logs
+from ance.runtime.bm25_cache import open_bm25
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
@@ -169,7 +170,17 @@ class Process:
         with hold, fresh:
             self.health.ready()
             steps = Trainer(
-                config, settings, self.dataset, supply, duties, indexes, ranks, self.metrics, self.shutdown, self.health
+                config,
+                settings,
+                self.dataset,
+                supply,
+                duties,
+                indexes,
+                ranks,
+                self.metrics,
+                self.shutdown,
+                self.health,
+                partial(open_bm25, store, self.run.layout, config, self.dataset, settings.cache_dir),
             ).run()
         log.info("training finished", extra={"step": steps})
 

@@ -48,6 +48,22 @@ def test_a_repeated_query_term_counts_each_time() -> None:
     assert twice == pytest.approx(2 * once)
 
 
+def test_scores_of_given_passages_are_those_that_search_ranks_with(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    words = [f"word{place}" for place in range(30)]
+    texts = [" ".join(rng.choice(words, rng.integers(0, 9))) for _ in range(60)]
+    queries = [" ".join(rng.choice([*words, "unheard"], 4)) for _ in range(20)]
+    BM25.build(texts).save(tmp_path)
+    bm25, rows = BM25.open(tmp_path), rng.permutation(60)[:25]
+
+    scores = bm25.scores(queries, rows)
+
+    for line, ids, found in zip(scores, *bm25.search(queries, 60), strict=True):
+        ranked = dict(zip(ids.tolist(), found.tolist(), strict=True))
+        np.testing.assert_allclose(line, [ranked.get(row, 0) for row in rows.tolist()], rtol=1e-6)
+    assert (scores > 0).any() and (scores == 0).any()
+
+
 def test_texts_are_read_once_as_a_stream() -> None:
     def stream() -> Iterator[str]:
         yield from TEXTS

@@ -124,6 +124,7 @@ def twins(world: World) -> list[float]:
     twice = TrainingBatch(
         *(np.concatenate([rows, rows]) for rows in (half.query_rows, half.positive_rows, half.negative_rows)),
         np.tile(half.known_positives, (2, 2)),
+        np.tile(half.passage_rows, 2),
     )
     return world.run(0, [twice]).instance_bounds["drawn"]
 

@@ -8,6 +8,7 @@ from ance.training.config import BatchLoss, PairLoss
 from ance.training.losses import (
     OVER_BATCH,
     OVER_PAIRS,
+    distillation,
     hardest_in_batch_nll,
     in_batch_nll,
     lambda_rank,
@@ -180,6 +181,42 @@ def test_the_loss_is_0_where_the_margins_are_the_same():
     one = torch.ones(1, 2)
     loss = margin_mse(one, one, -0.5 * one[None], margins)  # the margin is (1 + 1) - (-0.5 - 0.5) = 3
     assert loss.dtype == torch.float32 and loss.item() == 0
+
+
+@pytest.fixture
+def teacher_logits() -> Tensor:
+    return vectors(BATCH, BATCH * (1 + NEGATIVES), seed=5).detach()
+
+
+def test_distillation_is_the_mean_divergence_over_the_unmasked_passages(
+    query, positive, negative, no_other_positives, teacher_logits
+):
+    passages, mask = flat(positive, negative), no_other_positives
+    mask[1, 0] = mask[1, 4] = True
+    expected = []
+    for row in range(BATCH):
+        columns = [j for j in range(len(passages)) if not mask[row, j]]
+        p = torch.stack([(SCALE * query[row] @ passages[j]).exp() for j in columns])
+        t = teacher_logits[row, columns].exp()
+        p, t = p / p.sum(), t / t.sum()
+        expected.append((t * (t / p).log()).sum())
+    loss = distillation(query, passages, mask, teacher_logits, SCALE)
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
+
+
+def test_distillation_has_the_gradient_of_finite_differences(
+    query, positive, negative, no_other_positives, teacher_logits
+):
+    mask = no_other_positives
+    mask[1, 0] = True
+    passages = flat(positive, negative).detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda q, p: distillation(q, p, mask, teacher_logits, SCALE), (query, passages))
+
+
+def test_nothing_is_left_to_learn_from_a_teacher_that_scores_alike(query, positive, negative, no_other_positives):
+    passages = flat(positive, negative)
+    loss = distillation(query, passages, no_other_positives, (SCALE * query @ passages.T + 3).detach(), SCALE)
+    assert loss.item() == pytest.approx(0, abs=1e-12)
 
 
 def test_a_configuration_finds_each_loss_by_its_name():

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
-import time
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
-from ance.runtime.artifacts import published
+from ance.runtime.bm25_cache import open_bm25
 from ance.runtime.run import OpenRun
 from services.search_api.engine.errors import NotReady
 from services.search_api.settings import SearchSettings
@@ -99,42 +95,9 @@ class Corpus:
             dataset = self.dataset()
             self._poller.give_way()
             if self._bm25 is None and self._run.settings.bm25:
-                self._bm25 = self._open_bm25(dataset)
+                run = self._run
+                self._bm25 = open_bm25(run.store, run.layout, run.config, dataset, run.settings.cache_dir)
         except (AnceError, OSError) as error:
             if str(error) != self._problem:
                 log.warning("corpus not loaded, trying again: %s", error)
             self._problem = str(error)
-
-    def _open_bm25(self, dataset: Dataset) -> BM25:
-        from ance.retrieval.bm25 import BM25
-
-        folder = self._bm25_folder()
-        if not folder.is_dir():
-            _build_bm25(dataset, folder)
-        return BM25.open(folder)
-
-    def _bm25_folder(self) -> Path:
-        """Named for the manifest of the data set: another one gets another index."""
-        prefix = self._run.layout.dataset(self._run.config.dataset)
-        ref = published(self._run.store, prefix)
-        assert ref is not None, prefix  # it was just opened
-        return self._run.settings.cache_dir / f"bm25-{ref.manifest_sha256}"
-
-
-def _build_bm25(dataset: Dataset, folder: Path) -> None:
-    """Build beside and rename, so that a folder of this name is whole; the first of several processes wins."""
-    from ance.retrieval.bm25 import BM25
-
-    started = time.perf_counter()
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        BM25.build(dataset.passages.full_texts()).save(temporary)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    log.info("BM25 built", extra={"passages": len(dataset.passages), "seconds": round(time.perf_counter() - started)})

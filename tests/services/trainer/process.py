@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from redis import Redis
 
 from ance.model.bi_encoder import BiEncoder
 from ance.runtime.artifacts import fetch
+from ance.runtime.bm25_cache import open_bm25
 from ance.runtime.feed import CheckpointServer
 from ance.runtime.health import Health
 from ance.runtime.holds import VersionHold
@@ -91,7 +93,17 @@ class TrainerProcess:
         hold = VersionHold(store, layout, "live")
         indexes = LiveIndexes(store, layout, ranks, hold, lambda: FaissBackend(config.index), run.cache, self.metrics)
         self.trainer = Trainer(
-            config, settings, run.dataset, supply, leader, indexes, ranks, self.metrics, shutdown, self.health
+            config,
+            settings,
+            run.dataset,
+            supply,
+            leader,
+            indexes,
+            ranks,
+            self.metrics,
+            shutdown,
+            self.health,
+            partial(open_bm25, store, layout, config, run.dataset, run.cache),
         )
 
     def run(self, after_step: AfterStep = lambda step: None) -> None:
