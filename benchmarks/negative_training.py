@@ -167,7 +167,7 @@ class Branches:
         texts = TrainingTexts.of(self.dataset, self.config.model)
         teacher = None
         if stage.lexical_teacher is not None:
-            teacher = LexicalTeacher(stage.lexical_teacher, self._index, self.dataset.queries("train"))
+            teacher = LexicalTeacher(stage.lexical_teacher, self._index, self.dataset.queries("train").full_text)
         step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages, lexical_teacher=teacher)
         if passages is not None:
             fixed = {"adore": self._live(passages, step.query_vectors, config.negatives)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ance.data.texts import Texts
 from ance.negatives.sampling import Scores
 from ance.retrieval.bm25 import BM25
 from ance.training.batches import TrainingBatch
@@ -16,19 +17,19 @@ class LexicalTeacher:
 
     Args:
         config: how words and judgements are weighed.
-        bm25: index of the passages of the training split.
-        queries: of the training split.
+        bm25: index of the passages.
+        query_text: gives the text of a row of the training queries.
     """
 
-    def __init__(self, config: LexicalTeacherConfig, bm25: BM25, queries: Texts) -> None:
+    def __init__(self, config: LexicalTeacherConfig, bm25: BM25, query_text: Callable[[int], str]) -> None:
         self.weight = config.weight
         self._config = config
         self._bm25 = bm25
-        self._queries = queries
+        self._query_text = query_text
 
     def logits(self, batch: TrainingBatch) -> Scores:
         """Scaled BM25 scores, the positive's raised: float32 [B, P * (1 + N)], columns as in `known_positives`."""
-        texts = [self._queries.full_text(row) for row in batch.query_rows.tolist()]
+        texts = [self._query_text(row) for row in batch.query_rows.tolist()]
         logits = self._config.scale * self._bm25.scores(texts, batch.passage_rows)
         own = np.arange(len(logits))
         logits[own, batch.first_positive + own] += self._config.judged

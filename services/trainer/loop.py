@@ -76,7 +76,7 @@ class Trainer:
         self._nonfinite = 0  # steps left out in a row
         self._batches = TrainingBatches(dataset.qrels("train"), config.training)
         self._texts = TrainingTexts.of(dataset, config.model)
-        self._queries = dataset.queries("train")
+        self._query_text = dataset.queries("train").full_text
 
     def run(self) -> int:
         """Train to the end of the run: the number of its steps, or of fewer if it ends early.
@@ -166,7 +166,7 @@ class Trainer:
         config = stage.config.lexical_teacher
         if config is None:
             return None
-        return LexicalTeacher(config, self._interruptibly(self._bm25), self._queries)
+        return LexicalTeacher(config, self._interruptibly(self._bm25), self._query_text)
 
     def _step(self, stepper: TrainingStep, stage: Stage, step: int) -> tuple[StepResult | None, Supply]:
         """Make optimiser step number `step`; its result is None where its loss was not finite and it was left out.

@@ -15,8 +15,10 @@ from ance.data.tokenizer import SpecialTokens
 from ance.model.bi_encoder import BiEncoder
 from ance.model.layout import Pooling
 from ance.negatives.sources import RandomNegatives
+from ance.retrieval.bm25 import BM25
 from ance.training.batches import TrainingBatches
-from ance.training.config import StageConfig, TrainingConfig
+from ance.training.config import LexicalTeacherConfig, StageConfig, TrainingConfig
+from ance.training.lexical_teacher import LexicalTeacher
 from ance.training.step import TrainingTexts
 
 VOCABULARY, QUERIES, PASSAGES = 50, 16, 40
@@ -58,6 +60,17 @@ def overlapping_qrels() -> Qrels:
     rows = np.repeat(np.arange(QUERIES), 2)
     passages = rows + np.tile([0, 1], QUERIES)
     return Qrels.build(QUERIES, rows, passages, np.ones(2 * QUERIES, dtype=np.int32))
+
+
+def lexical_teacher(**changes: float) -> LexicalTeacher:
+    """BM25 over passages and queries of a few words each."""
+    rng = np.random.default_rng(4)
+    words = [f"word{place}" for place in range(20)]
+    passages, queries = (
+        [" ".join(rng.choice(words, rng.integers(1, longest))) for _ in range(rows)]
+        for rows, longest in ((PASSAGES, 12), (QUERIES, 4))
+    )
+    return LexicalTeacher(LexicalTeacherConfig(**changes), BM25.build(passages), queries.__getitem__)
 
 
 @pytest.fixture

@@ -124,6 +124,14 @@ def test_a_teacher_that_nobody_hears_or_that_is_missing_is_refused(stage: dict[s
         StageConfig.model_validate(ANCE | stage)
 
 
+@pytest.mark.parametrize("loss", ["pairwise", "hardest_in_batch", "lambda_rank"])
+def test_a_lexical_teacher_wants_a_loss_over_all_passages_of_the_batch(loss: str) -> None:
+    with pytest.raises(ValidationError, match=f"loss: {loss} does not take them all: set loss: in_batch"):
+        StageConfig.model_validate(ANCE | {"loss": loss, "lexical_teacher": {}})
+    taught = StageConfig.model_validate(ANCE | {"loss": "in_batch", "lexical_teacher": {"weight": 0.5}})
+    assert taught.lexical_teacher is not None and taught.lexical_teacher.scale == 0.3
+
+
 def test_a_teacher_denoises_for_any_loss_and_may_be_learnt_from() -> None:
     for loss in ("pairwise", "in_batch", "margin_mse"):
         assert StageConfig.model_validate(ANCE | {"loss": loss, "teacher": TEACHER}).teacher is not None

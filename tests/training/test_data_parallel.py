@@ -25,7 +25,14 @@ from ance.training.optimisers import build_optimiser
 from ance.training.state import TrainerState, load_state, save_state
 from ance.training.step import NonFiniteLoss, StepResult, TrainingStep
 from tests.ranks import together
-from tests.training.conftest import PASSAGES, QUERIES, overlapping_qrels, random_training_texts, small_model
+from tests.training.conftest import (
+    PASSAGES,
+    QUERIES,
+    lexical_teacher,
+    overlapping_qrels,
+    random_training_texts,
+    small_model,
+)
 
 STEPS = 6
 STAGE = StageConfig(steps=STEPS, learning_rate=3e-3, negatives="random")
@@ -38,6 +45,7 @@ CASES: dict[str, dict[str, Any]] = {
     "MaxP, in batch": {"loss": "in_batch", "optimizer": "adamw", "chunking": Chunking(9, 3)},
     "MaxP": {"loss": "pairwise", "optimizer": "adamw", "chunking": Chunking(9, 3)},
     "LambdaRank": {"loss": "lambda_rank", "optimizer": "adamw"},
+    "in batch, lexical teacher": {"loss": "in_batch", "optimizer": "adamw", "lexical_teacher": True},
     "Margin-MSE": {"loss": "margin_mse", "optimizer": "adamw", "max_grad_norm": 0.05},
 }
 
@@ -47,6 +55,7 @@ class World:
 
     def __init__(self, folder: Path, parallel: DataParallel = ALONE, dropout: float = 0.0, **changes: Any) -> None:
         self.loss, chunking = changes.pop("loss", "pairwise"), changes.pop("chunking", FIRST_P)
+        lexical = lexical_teacher() if changes.pop("lexical_teacher", False) else None
         # A gradient that is 0 but for rounding, as that of the keys' biases, is a step of full length to Adam but for
         # epsilon.
         settings = {"batch_size": 4, "gradient_accumulation": 2, "negatives_per_query": 2, "adam_epsilon": 1e-4}
@@ -59,7 +68,7 @@ class World:
         # Weights so far apart that texts differ, and that their gradients are far above rounding.
         self.model = small_model(folder, dropout=dropout, spread=0.2, pooling="mean")
         self.optimiser = build_optimiser(self.model, self.config, 3e-3)
-        self.step = TrainingStep(self.model, self.optimiser, self.texts, self.config, parallel)
+        self.step = TrainingStep(self.model, self.optimiser, self.texts, self.config, parallel, lexical_teacher=lexical)
 
     def run(self, step: int, batches: list[TrainingBatch] | None = None) -> StepResult:
         batches = batches or self.batches.batch(step, self.negatives, self.teacher)
@@ -259,6 +268,7 @@ def test_the_parts_of_a_batch_are_the_batch(tmp_path: Path) -> None:
     (batch,) = world.batches.batch(0, world.negatives)[:1]
     assert batch.part(0, 1, shared=True).known_positives.tolist() == batch.known_positives.tolist()
     parts = [batch.part(rank, 2, shared=True) for rank in range(2)]
+    assert all((part.passage_rows == batch.passage_rows).all() for part in parts)
     for name in ("query_rows", "positive_rows", "negative_rows", "known_positives"):
         whole = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(whole, getattr(batch, name))
@@ -272,4 +282,6 @@ def test_a_part_that_shares_nothing_knows_the_positives_among_its_own_passages(t
     part = replace(batch, known_positives=known).part(1, 2, shared=False)
     # Of 4 positives the last 2, and of 4 x 2 negatives those of the last 2 queries.
     np.testing.assert_array_equal(part.known_positives, known[2:][:, [2, 3, 8, 9, 10, 11]])
+    own = np.concatenate([part.positive_rows, part.negative_rows.ravel()])
+    np.testing.assert_array_equal(part.passage_rows, own)
     assert part.first_positive == 0

@@ -234,3 +234,17 @@ def test_a_stage_learns_the_margins_that_were_published_with_its_negatives(
     TrainerProcess(run, client, shutdown).run()
     losses = [record["loss"] for record in series(run)]
     assert len(losses) == 30 and np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_stage_learns_from_bm25_whose_index_is_kept_in_the_cache(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    losses, built = {}, []
+    for weight in (None, 1.0, 2.0):
+        teacher = {} if weight is None else {"lexical_teacher": {"weight": weight}}
+        run = new_run(training=training(stage(0, "random"), stage(2, "random") | {"loss": "in_batch"} | teacher))
+        TrainerProcess(run, client, shutdown).run()
+        losses[weight] = [record["loss"] for record in series(run)]
+        built.append(sorted(path.name for path in run.cache.glob("bm25-*")))
+    assert losses[None][0] < losses[1.0][0] < losses[2.0][0]
+    assert built[0] == [] and len(built[1]) == 1, "only a stage that has such a teacher needs an index"
