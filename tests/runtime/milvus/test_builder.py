@@ -81,10 +81,11 @@ def test_an_outage_in_the_middle_is_outlasted(
     mortal_milvus.stop()
     builder.add(VECTORS[50:], ROWS[50:])
     builder.finish(tmp_path)
-    rows, _ = MilvusIndex.open(milvus, tmp_path).search(VECTORS, 1)
+    patient = Milvus(mortal_milvus.settings())  # a server that has just started may take longer than half a second
+    rows, _ = MilvusIndex.open(patient, tmp_path).search(VECTORS, 1)
     np.testing.assert_array_equal(rows[:, 0], (VECTORS @ VECTORS.T).argmax(axis=1))
     warnings = [record.message for record in caplog.records if record.name.startswith("ance")]
-    assert len(warnings) == len(pauses) == 2
+    assert len(warnings) == len(pauses) >= 2
     assert all(warning.startswith("trying again in") for warning in warnings)
 
 
