@@ -167,7 +167,7 @@ class Branches:
         texts = TrainingTexts.of(self.dataset, self.config.model)
         teacher = None
         if stage.lexical_teacher is not None:
-            teacher = LexicalTeacher(stage.lexical_teacher, self._index, self.dataset.queries("train").full_text)
+            teacher = LexicalTeacher(stage.lexical_teacher, self._bm25_index, self.dataset.queries("train").full_text)
         step = TrainingStep(model, optimiser, texts, training, fixed_passages=passages, lexical_teacher=teacher)
         if passages is not None:
             fixed = {"adore": self._live(passages, step.query_vectors, config.negatives)}
@@ -178,7 +178,7 @@ class Branches:
             step.run(number, batch, loss=stage.loss, learning_rate=rate)
 
     @cached_property
-    def _index(self) -> BM25:
+    def _bm25_index(self) -> BM25:
         """BM25 over the passages."""
         return BM25.build(self.dataset.passages.full_texts())
 
@@ -192,7 +192,7 @@ class Branches:
             case "bm25":
                 key = mining.without_scores().model_dump_json()
                 if key not in self._bm25:
-                    self._bm25[key] = self.listed(mine_bm25(self.dataset, mining))
+                    self._bm25[key] = self.listed(mine_bm25(self.dataset, self._bm25_index, mining))
                 return self._bm25[key]
         raise ValueError(f"no negatives {kind}")
 

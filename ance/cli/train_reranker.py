@@ -12,6 +12,7 @@ from ance.model.cross_encoder import CrossEncoder
 from ance.negatives.mined import MinedNegatives
 from ance.negatives.sources import ListedNegatives, MixedNegatives, RandomNegatives
 from ance.runtime.artifacts import fetch, publish, published
+from ance.runtime.bm25_cache import open_bm25
 from ance.runtime.contracts import ArtifactRef, Kind, RunConfig
 from ance.runtime.layout import RunLayout
 from ance.runtime.run import read_config
@@ -67,7 +68,7 @@ def train_reranker(
 def _bm25(store: Store, layout: RunLayout, config: RunConfig, dataset: Dataset) -> MinedNegatives:
     """BM25's negatives: those that the run's warm-up trained on, else mined here."""
     if published(store, layout.bm25_negatives) is None:
-        return mine_bm25(dataset, config.negatives)
+        return mine_bm25(dataset, open_bm25(store, layout, config, dataset, DEFAULT_CACHE), config.negatives)
     return MinedNegatives.open(fetch(store, layout.bm25_negatives, DEFAULT_CACHE))
 
 

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from ance.data.dataset import Dataset
 from ance.negatives.mined import MinedNegatives
 from ance.runtime.artifacts import fetch, publish
+from ance.runtime.bm25_cache import open_bm25
 from ance.runtime.contracts import Kind, RunConfig
 from ance.runtime.layout import RunLayout, manifest_of
 from ance.runtime.lease import RunLease
@@ -23,7 +24,7 @@ def bm25_negatives(
     prefix = layout.bm25_negatives
     if not store.exists(manifest_of(prefix)):
         log.info("mining BM25 negatives")
-        mined = mine_bm25(dataset, config.negatives)
+        mined = mine_bm25(dataset, open_bm25(store, layout, config, dataset, cache), config.negatives)
         with TemporaryDirectory(dir=cache) as folder:
             mined.save(Path(folder))
             publish(

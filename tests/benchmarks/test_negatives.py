@@ -10,7 +10,11 @@ import yaml
 from safetensors.torch import load_file
 
 from ance.cli.recipes import read_recipe
+from ance.data.dataset import Dataset
 from ance.errors import AnceError
+from ance.negatives.config import NegativesConfig
+from ance.negatives.mined import MinedNegatives
+from ance.retrieval.bm25 import BM25
 from ance.runtime.contracts import RunConfig
 from benchmarks import negative_training
 from benchmarks.negative_summary import summarise
@@ -163,9 +167,12 @@ def test_settings_of_mining_hold_for_bm25s_negatives(
 ) -> None:
     samples: list[int] = []
     mine = negative_training.mine_bm25
-    monkeypatch.setattr(
-        negative_training, "mine_bm25", lambda dataset, mining: samples.append(mining.sample) or mine(dataset, mining)
-    )
+
+    def observed(dataset: Dataset, bm25: BM25, mining: NegativesConfig) -> MinedNegatives:
+        samples.append(mining.sample)
+        return mine(dataset, bm25, mining)
+
+    monkeypatch.setattr(negative_training, "mine_bm25", observed)
     measure(recipe, tmp_path, "--seeds", "1", "--variants", "bm25", "bm25+random", "--set", "negatives.sample=2")
     assert len(samples) == 2 and samples[0] > samples[1] == 2, "the warm-up's, and once for both kinds"
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from ance.model.bi_encoder import BiEncoder
 from ance.negatives.sources import RandomNegatives
@@ -43,35 +44,39 @@ def test_a_part_of_a_batch_has_the_logits_of_its_rows_and_passages(
     np.testing.assert_array_equal(own, whole[2:][:, [2, 3, 8, 9, 10, 11]])
 
 
-def test_the_divergence_is_added_to_the_loss_with_its_weight(
+Train = Callable[..., list[float]]
+
+
+@pytest.fixture
+def train(
     new_model: Callable[..., BiEncoder],
     texts: TrainingTexts,
     configured: Callable[..., TrainingConfig],
     stream: TrainingBatches,
     negatives: RandomNegatives,
-) -> None:
-    batches, config = stream.batch(0, negatives), configured(score_scale=0.5)
+) -> Train:
+    """Trains the same model on the first batch again and again: the loss of each step."""
 
-    def loss(teacher: LexicalTeacher | None) -> float:
-        model = new_model(dropout=0.0)
-        step = TrainingStep(model, build_optimiser(model, config, 1e-3), texts, config, lexical_teacher=teacher)
-        return step.run(0, batches, loss="in_batch", learning_rate=0.0).loss
+    def run(teacher: LexicalTeacher | None, *, steps: int, learning_rate: float, **changes: float) -> list[float]:
+        model, config, batches = new_model(dropout=0.0), configured(**changes), stream.batch(0, negatives)
+        optimiser = build_optimiser(model, config, learning_rate)
+        step = TrainingStep(model, optimiser, texts, config, lexical_teacher=teacher)
+        return [step.run(0, batches, loss="in_batch", learning_rate=learning_rate).loss for _ in range(steps)]
 
-    without, once, twice = (loss(teacher) for teacher in (None, lexical_teacher(), lexical_teacher(weight=2.0)))
+    return run
+
+
+def test_the_divergence_is_added_to_the_loss_with_its_weight(train: Train) -> None:
+    without, once, twice = (
+        train(teacher, steps=1, learning_rate=1e-3, score_scale=0.5)[0]
+        for teacher in (None, lexical_teacher(), lexical_teacher(weight=2.0))
+    )
     assert once - without > 0.01
     np.testing.assert_allclose(twice - without, 2 * (once - without), rtol=1e-4)
 
 
-def test_a_model_comes_to_prefer_what_shares_words(
-    new_model: Callable[..., BiEncoder],
-    texts: TrainingTexts,
-    configured: Callable[..., TrainingConfig],
-    stream: TrainingBatches,
-    negatives: RandomNegatives,
-) -> None:
+def test_a_model_comes_to_prefer_what_shares_words(train: Train) -> None:
     """Queries and passages have nothing in common but what the teacher says of them."""
-    config, teacher = configured(max_grad_norm=0.0), lexical_teacher(weight=10.0, scale=3.0, judged=0.0)
-    model = new_model(dropout=0.0)
-    step = TrainingStep(model, build_optimiser(model, config, 1e-2), texts, config, lexical_teacher=teacher)
-    losses = [step.run(0, stream.batch(0, negatives), loss="in_batch", learning_rate=1e-2).loss for _ in range(60)]
+    teacher = lexical_teacher(weight=10.0, scale=3.0, judged=0.0)
+    losses = train(teacher, steps=60, learning_rate=1e-2, max_grad_norm=0.0)
     assert losses[-1] < 0.8 * losses[0]
