@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import NamedTuple
 
-from tools.results_data import PEERS, Results, best, changes_of, chosen, kind_of
+from tools.results_data import PEERS, Results, best, by_kind, challengers, changes_of, kind_of
 
 MEASURE = "RR@10"
 GOAL = 3.0
@@ -56,11 +56,13 @@ class Comparison(NamedTuple):
     seeds: int
     apart: bool
     """Every seed of the one is better than every seed of the other."""
+    open: tuple[str, ...]
+    """Variants of either side that might take the place of the one that counts, had they as many seeds on dev."""
 
     @property
     def decides(self) -> bool:
         """Whether there are seeds enough."""
-        return self.seeds >= SEEDS
+        return self.seeds >= SEEDS and not self.open
 
     @property
     def holds(self) -> bool:
@@ -70,28 +72,41 @@ class Comparison(NamedTuple):
 
 def variants_that_count(results: Results) -> dict[str, str]:
     """Kind of negatives -> its variant that is best on dev, of those that train on no more than the others."""
-    alike = {name: one for name, one in results.variants.items() if not set(changes_of(name)) & set(MORE_TRAINING)}
-    return chosen({name: one.by_seed("dev", MEASURE) for name, one in alike.items()})
+    dev = _on_dev(results)
+    return {kind: best({name: dev[name] for name in names}) for kind, names in by_kind(dev).items()}
 
 
 def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
     """What a split says of a claim; None where not all that it takes was measured."""
-    of_kind = variants_that_count(results)
-    candidates = [of_kind[kind] for kind in claim.ours if kind in of_kind]
-    if not candidates:
+    dev = _on_dev(results)
+    of_kind = by_kind(dev)
+    ours = {name: dev[name] for kind in claim.ours for name in of_kind.get(kind, ())}
+    others = [{name: dev[name] for name in of_kind.get(kind, ())} for kind in claim.others]
+    if not ours or not all(others):
         return None
-    mine = best({name: results.variants[name].by_seed("dev", MEASURE) for name in candidates})
-    theirs = [of_kind.get(kind, "") for kind in claim.others]
+    mine, theirs = best(ours), [best(of) for of in others]
     spreads = {name: results.spread(name, split) for name in (mine, *theirs)}
     known = {name: spread for name, spread in spreads.items() if spread is not None}
     if len(known) < len(spreads):
         return None
     rival = max(theirs, key=lambda name: known[name].mean)
-    ours, others = (results.variants[name].by_seed(split, MEASURE) for name in (mine, rival))
-    of_seeds = [_gain(ours[seed], others[seed]) for seed in ours.keys() & others.keys()]
-    gain = _gain(known[mine].mean, known[rival].mean)
-    apart = not known[mine].overlaps(known[rival])
-    return Comparison(mine, rival, gain, (min(of_seeds), max(of_seeds)), len(of_seeds), apart)
+    taken, against = (results.variants[name].by_seed(split, MEASURE) for name in (mine, rival))
+    of_seeds = [_gain(taken[seed], against[seed]) for seed in taken.keys() & against.keys()]
+    return Comparison(
+        mine,
+        rival,
+        _gain(known[mine].mean, known[rival].mean),
+        (min(of_seeds), max(of_seeds)),
+        len(of_seeds),
+        apart=not known[mine].overlaps(known[rival]),
+        open=tuple(name for pool in (ours, *others) for name in challengers(pool)),
+    )
+
+
+def _on_dev(results: Results) -> dict[str, dict[str, float]]:
+    """Variant -> seed -> its measure on dev, of those that train on no more than the others; empty where not taken."""
+    alike = {name: one for name, one in results.variants.items() if not set(changes_of(name)) & set(MORE_TRAINING)}
+    return {name: one.by_seed("dev", MEASURE) for name, one in alike.items()}
 
 
 class Sweep(NamedTuple):

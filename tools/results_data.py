@@ -1,6 +1,6 @@
 """What the benchmark of negatives measured on one data set, as its record and results/*.yaml hold it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -109,29 +109,35 @@ def changes_of(variant: str) -> dict[str, str]:
     return {key: value for key, _, value in (change.partition("=") for change in variant.split("@")[1:])}
 
 
-def chosen(dev: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Kind of negatives -> the variant of it that claims are made with: the `best` on dev.
-
-    Args:
-        dev: name of a variant -> seed -> its measure on dev, empty where it was not taken.
-    """
-    kinds: dict[str, dict[str, Mapping[str, float]]] = {}
-    for name, values in dev.items():
-        kinds.setdefault(kind_of(name), {})[name] = values
-    return {kind: best(of_kind) for kind, of_kind in kinds.items()}
+def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
+    """Kind of negatives -> its variants, both in the order given."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(kind_of(name), []).append(name)
+    return kinds
 
 
 def best(values: Mapping[str, Mapping[str, float]]) -> str:
-    """The name with the highest mean over the seeds that all have that were measured; the first where none was.
+    """The name with the highest mean, of those with the most seeds; the first where nothing was measured.
 
     Args:
         values: name -> seed -> value, at least one name.
     """
-    taken = {name: of for name, of in values.items() if of}
-    shared = set.intersection(*(set(of) for of in taken.values())) if taken else set()
-    if not shared:
-        return next(iter(taken or values))
-    return max(taken, key=lambda name: mean(taken[name][seed] for seed in shared))
+    most = max(len(of) for of in values.values())
+    return max(
+        (name for name, of in values.items() if len(of) == most), key=lambda name: mean(values[name].values() or [0])
+    )
+
+
+def challengers(values: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Names with fewer seeds than the `best` that are above it with these: with more they might become it.
+
+    Args:
+        values: as for `best`.
+    """
+    first = values[best(values)]
+    fewer = {name: of for name, of in values.items() if of and of.keys() < first.keys()}
+    return [name for name, of in fewer.items() if mean(of.values()) > mean(first[seed] for seed in of)]
 
 
 class Spread(NamedTuple):

@@ -36,12 +36,12 @@ lowest and highest in brackets. `pairwise` is the paper's loss, one positive aga
 the other passages of the batch besides; `beyond` is ANCE with in-batch negatives and one step more; `mining` is ANCE
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model.
 
-Settings are chosen on dev, with the seeds that all of a kind's settings have, the first one at least; of the steps
-beyond, one. Those with which a kind trains on more than the others (steps, batch, negatives a query) are shown, and do
-not count. The other side of a claim is whatever is best on test; in brackets is what it comes to with a single seed,
-both from the same warm-up. A claim is to be won by {GOAL:.0f} % {MEASURE}, on three of the four data sets that count.
-medquad has two versions: medquad-concept is the same passages with the labels completed and the queries split anew; the
-first one counts.
+Settings are chosen on dev, by the mean of those that were run with the most seeds, once all others are below them on
+the seeds that these have; of the steps beyond, one. Settings with which a kind trains on more than the others (steps,
+batch, negatives a query) are shown, and do not count. The other side of a claim is whatever is best on test; in
+brackets is what it comes to with a single seed, both from the same warm-up. A claim is to be won by {GOAL:.0f} %
+{MEASURE}, on three of the four data sets that count. medquad has two versions: medquad-concept is the same passages
+with the labels completed and the queries split anew; the first one counts.
 """
 
 DEPTHS = {"ANCE": "ance", "ANCE of the nearest 20": "ance@negatives.candidates=20"}
@@ -100,6 +100,8 @@ def _verdict(found: Comparison | None) -> str:
     if found is None:
         return "not measured"
     gain = f"{found.gain:+.1f} %"
+    if found.open:
+        return f"{gain}, settings to be decided on dev"
     if not found.decides:
         return f"{gain} with {found.seeds} of {SEEDS} seeds"
     return f"{gain}{'' if found.apart else '*'}, {'holds' if found.holds else 'does not hold'}"
@@ -160,6 +162,11 @@ def _words(found: Comparison, claim: Claim) -> str:
     names = [" ".join(filter(None, _named(name))) for name in (found.ours, found.theirs)]
     best = ", the best of them" if len(claim.others) > 1 else ""
     low, high = found.of_seeds
+    if found.open:
+        waiting = ", ".join(f"`{' '.join(_named(name))}`" for name in found.open)
+        return (
+            f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} %, but more seeds on dev may prefer {waiting}."
+        )
     if not found.decides:
         return f"`{names[0]}` against `{names[1]}`{best}: {found.gain:+.1f} %, with {found.seeds} of {SEEDS} seeds."
     spread = "" if found.apart else ", a gap within the seeds' spread"
