@@ -10,6 +10,7 @@ import typer
 
 from ance.cli.evaluate import table
 from ance.cli.experiment import Experiment
+from ance.cli.fleet import Device, Fleet, Inferencers, Trainers, WhereToRun
 from ance.cli.html_report import write_report
 from ance.cli.report import history, summary
 from ance.cli.up import read
@@ -33,7 +34,9 @@ def demo(
     config: Annotated[
         Path | None, typer.Option(help="A run configuration of your own instead of the demo's.", show_default=False)
     ] = None,
-    inferencers: Annotated[int, typer.Option(min=1, help="Inferencer processes.")] = 1,
+    inferencers: Inferencers = 1,
+    trainers: Trainers = 1,
+    device: WhereToRun = Device.CPU,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the search service.")] = 8000,
     exit_at_end: Annotated[bool, typer.Option("--exit", help="Leave after the report instead of serving.")] = False,
 ) -> None:
@@ -46,7 +49,7 @@ def demo(
 
     source = str(config or CONFIG)
     text = read(config) if config else own_config(dataset)
-    experiment = Experiment.create(folder, text, source, dataset, port)
+    experiment = Experiment.create(folder, text, source, dataset, Fleet(inferencers, trainers, device), port)
     folder = experiment.folder
 
     def report() -> None:
@@ -65,7 +68,7 @@ def demo(
         if exit_at_end:
             return
     at_end = None if finished else report
-    if not experiment.train(inferencers, then_serve=not exit_at_end, at_end=at_end):
+    if not experiment.train(then_serve=not exit_at_end, at_end=at_end):
         raise typer.Exit(130)
 
 

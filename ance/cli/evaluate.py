@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ance.cli.fleet import Device, OnDevice
 from ance.cli.run_scores import Candidates, evaluate_splits
 
 
@@ -40,6 +41,7 @@ def evaluate(
     rerank: Annotated[
         int, typer.Option(min=0, help="Also score the run's reranker on BM25's first N passages (0: not).")
     ] = 0,
+    device: OnDevice = Device.CPU,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
 ) -> None:
     """Score BM25, the start, the warm-up and the ANCE model by exact search over the whole corpus.
@@ -57,6 +59,7 @@ def evaluate(
         measures=measure or (),
         best=best,
         threads=threads,
+        device=device,
     )
     if as_json:
         print(json.dumps(reports if len(reports) > 1 else reports[0], indent=1))

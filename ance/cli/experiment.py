@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ance.cli.fleet import Fleet
     from ance.cli.run_scores import Candidates
     from ance.cli.split_facts import SplitFacts
     from ance.runtime.contracts import RunConfig
@@ -20,17 +21,21 @@ class Experiment:
     folder: Path
     run: "RunConfig"
     store: "Store"
+    fleet: "Fleet"
     port: int | None
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def create(cls, folder: Path, text: str, source: str, dataset: str, port: int | None = None) -> "Experiment":
+    def create(
+        cls, folder: Path, text: str, source: str, dataset: str, fleet: "Fleet", port: int | None = None
+    ) -> "Experiment":
         """Prepare the data set and create the run, unless an earlier start did.
 
         Args:
             text: the run's configuration, YAML.
             source: where it came from, for errors.
             dataset: as for `ance prepare --dataset`.
+            fleet: what trains and encodes; its device scores, too.
             port: of the search service (None: there is none).
 
         Raises:
@@ -49,7 +54,7 @@ class Experiment:
         store = Store.open(f"file://{folder}/store", create=True)
         require_data(store, run, dataset)
         create_run(store, text, source)
-        return cls(folder, run, store, port, started)
+        return cls(folder, run, store, fleet, port, started)
 
     def splits(self) -> "dict[str, SplitFacts]":
         """Of the data set, and what each allows."""
@@ -57,7 +62,7 @@ class Experiment:
 
         return split_facts(self.store, self.run.dataset)
 
-    def train(self, inferencers: int, *, then_serve: bool = False, at_end: Callable[[], None] | None = None) -> bool:
+    def train(self, *, then_serve: bool = False, at_end: Callable[[], None] | None = None) -> bool:
         """Run the services on this machine. See `run_local`."""
         from ance.cli.local_run import run_local
         from ance.cli.stack import StackOptions
@@ -66,7 +71,7 @@ class Experiment:
             self.store.url,
             self.run.run,
             self.folder,
-            inferencers,
+            self.fleet,
             search_port=self.port or 0,
             search=self.port is not None,
         )
@@ -83,7 +88,16 @@ class Experiment:
         from ance.cli.run_scores import evaluate_splits
 
         trec, store, run = self.folder / "runs", self.store.url, self.run.run
-        return evaluate_splits(store, run, splits, trec=trec, systems=systems, candidates=candidates, measures=measures)
+        return evaluate_splits(
+            store,
+            run,
+            splits,
+            trec=trec,
+            systems=systems,
+            candidates=candidates,
+            measures=measures,
+            device=self.fleet.device,
+        )
 
 
 def require_data(store: "Store", run: "RunConfig", spec: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ance.cli.fleet import Device, OnDevice
 from ance.errors import AnceError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def report(
         Path | None,
         typer.Option(help="What `ance eval --json` printed, or a demo's report.json: scores nothing anew."),
     ] = None,
+    device: OnDevice = Device.CPU,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
 ) -> None:
     """Write the paper's tables and figures for a run, from its store, as one HTML file that needs no network.
@@ -32,12 +34,12 @@ def report(
     A run that is still going gets a report of what is there. Without --scores it first scores every system, as
     `ance eval` does, which takes minutes.
     """
-    measured = read_scores(scores) if scores is not None else score(store, run, split, threads)
+    measured = read_scores(scores) if scores is not None else score(store, run, split, threads, device)
     write_report(store, run, out, measured, split=split, threads=threads)
     print(f"report: {out}")
 
 
-def score(store: str, run: str, split: str, threads: int | None) -> dict[str, Any] | None:
+def score(store: str, run: str, split: str, threads: int | None, device: Device) -> dict[str, Any] | None:
     """The scores of every system of a run that has a checkpoint, else None."""
     from ance.cli.run_scores import evaluate_splits
     from ance.runtime.layout import RunLayout
@@ -45,7 +47,7 @@ def score(store: str, run: str, split: str, threads: int | None) -> dict[str, An
 
     if Store.open(store).read_pointer(RunLayout(run).pointer("checkpoint")) is None:
         return None
-    (scores,) = evaluate_splits(store, run, [split], threads=threads)
+    (scores,) = evaluate_splits(store, run, [split], threads=threads, device=device)
     return scores
 
 

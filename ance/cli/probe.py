@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ance.cli.fleet import Device, OnDevice
 from ance.errors import AnceError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def probe(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    device: Annotated[str, typer.Option(help="Torch device, e.g. cuda.")] = "cpu",
+    device: OnDevice = Device.CPU,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
 ) -> None:
     """Measure loss, gradient norms and overlap of random, in-batch, hardest in-batch, BM25 and ANCE negatives.

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ance.cli.fleet import Device, Fleet, Inferencers, Trainers, WhereToRun
+
 if TYPE_CHECKING:
     from ance.cli.recipes import Score
 
@@ -20,7 +22,9 @@ def reproduce(
     folder: Annotated[
         Path | None, typer.Option(help="Folder for store, logs and scores (default: the recipe's name).")
     ] = None,
-    inferencers: Annotated[int, typer.Option(min=1, help="Inferencer processes.")] = 1,
+    inferencers: Inferencers = 1,
+    trainers: Trainers = 1,
+    device: WhereToRun = Device.CPU,
 ) -> None:
     """Run a recipe on this machine and print what is expected beside what was measured.
 
@@ -39,9 +43,10 @@ def reproduce(
     recipe, text = read_recipe(name)
     print(f"{recipe.title}\n  source: {recipe.source}\n  downloads: {recipe.downloads or 'nothing'}", flush=True)
     recipe.require_start()
-    experiment = Experiment.create(folder or Path(Path(name).stem), text, name, recipe.spec())
+    fleet = Fleet(inferencers, trainers, device)
+    experiment = Experiment.create(folder or Path(Path(name).stem), text, name, recipe.spec(), fleet)
     recipe.require_measurable(experiment.splits())
-    if not experiment.train(inferencers):
+    if not experiment.train():
         raise typer.Exit(130)
     reports = experiment.score(list(recipe.expected), recipe.systems, recipe.candidates, recipe.more_measures)
     measured = {report["split"]: report["systems"] for report in reports}

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ance.cli.fleet import Device, OnDevice
 from ance.errors import AnceError
 
 app = typer.Typer(no_args_is_help=True)
@@ -31,7 +32,7 @@ def train(
     ] = None,
     dtype: Annotated[str, typer.Option(help="Precision of the forward pass: float32 or bfloat16.")] = "float32",
     seed: Annotated[int, typer.Option(help="Of the head, the batches and dropout.")] = 42,
-    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.", envvar="ANCE_DEVICE")] = "cpu",
+    device: OnDevice = Device.CPU,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
 ) -> None:
     """Train a cross-encoder from the run's start model: on random, then on BM25's and the newest ANN negatives."""

@@ -44,6 +44,8 @@ class _Run(NamedTuple):
     dataset: "Dataset"
     best: bool
     """Whether `ance` is the version that is best on the dev split, and not the newest checkpoint."""
+    device: str
+    """Torch device that encodes."""
 
 
 def evaluate_splits(
@@ -59,6 +61,7 @@ def evaluate_splits(
     best: bool = False,
     systems: Collection[str] = (),
     threads: int | None = None,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Measure every system of a run on some splits. The corpus is encoded once a model.
 
@@ -75,6 +78,7 @@ def evaluate_splits(
         best: let ance be the version that is best on the dev split, in place of the run's newest checkpoint.
         systems: score only these (empty: all).
         threads: CPU threads (None: all).
+        device: torch device that encodes and re-ranks, e.g. `cuda`.
 
     Returns:
         For each split {"dataset", "split", "queries", "left_out", "systems": {name: {measure: value}}} with the systems
@@ -102,7 +106,7 @@ def evaluate_splits(
     store, layout = Store.open(store_url), RunLayout(run)
     config = read_config(store, layout)
     dataset = Dataset.open(fetch(store, layout.dataset(config.dataset), DEFAULT_CACHE))
-    scored = _Run(store, layout, config, dataset, best)
+    scored = _Run(store, layout, config, dataset, best, device)
     for split in splits:  # what is not there is named before any work
         scored.dataset.queries(split)
         if candidates is Candidates.GIVEN:
@@ -165,7 +169,8 @@ def _rank_densely(run: _Run, rankings: "Rankings", systems: Collection[str], can
     given = _candidates(run.dataset, rankings, candidates)
     for name, step in _models(run, systems).items():
         folder = fetch(run.store, run.layout.checkpoint(step), DEFAULT_CACHE)
-        encoder = TextEncoder.load(folder, dtype=config.encoding.dtype, token_budget=config.encoding.token_budget)
+        dtype, budget = config.encoding.dtype, config.encoding.token_budget
+        encoder = TextEncoder.load(folder, device=run.device, dtype=dtype, token_budget=budget)
         found = rank_dense_splits(encoder, config.model, run.dataset, list(rankings), config.evaluation.depth, given)
         for split, dense in found.items():
             rankings[split][name] = dense.full
@@ -214,7 +219,7 @@ def _reranker(run: _Run) -> "CrossEncoder":
     reranker = run.store.read_pointer(run.layout.pointer("reranker"))
     if reranker is None:
         raise AnceError(f"run '{run.layout.run}' has no reranker yet: make one with `ance reranker train`")
-    return CrossEncoder.load(fetch(run.store, reranker, DEFAULT_CACHE))
+    return CrossEncoder.load(fetch(run.store, reranker, DEFAULT_CACHE), run.device)
 
 
 def _last_step(run: _Run) -> int:

@@ -6,10 +6,11 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ance.cli.supervisor import ProcessSpec, python_service
+from ance.cli.fleet import Device, Fleet, place
+from ance.cli.supervisor import GRACE_SECONDS, ProcessSpec, python_service
 from ance.errors import AnceError
 from ance.runtime.redis.local_server import server_command
 
@@ -25,7 +26,7 @@ class StackOptions:
     run: str
     folder: Path
     """For logs and caches; beside a local store, so that publishing is a link and not a copy."""
-    inferencers: int = 1
+    fleet: Fleet = field(default_factory=Fleet)
     search_port: int = 8000
     redis_url: str | None = None
     """An existing Redis; None starts one."""
@@ -43,14 +44,17 @@ class Stack:
 
 
 def plan_stack(options: StackOptions) -> Stack:
-    """Lay out ports, threads and environments.
+    """Lay out ports, threads, GPUs and environments.
 
     Raises:
-        AnceError: the search port is taken.
+        AnceError: the search port is taken, or there are not enough GPUs.
     """
     if options.search:
         require_free_port(options.search_port)
-    redis_port, feed_port, *metrics_ports = free_ports(5 + options.inferencers, apart_from=options.search_port)
+    fleet, on = options.fleet, place(options.fleet)
+    redis_port, feed_port, meeting_port, *metrics_ports = free_ports(
+        6 + fleet.inferencers, apart_from=options.search_port
+    )
     redis_url = options.redis_url or f"redis://{LOCAL}:{redis_port}/0"
     common = {
         "ANCE_STORE": options.store,
@@ -65,8 +69,8 @@ def plan_stack(options: StackOptions) -> Stack:
     token = {"ANCE_FEED_TOKEN": secrets.token_urlsafe()}  # the feed listens on every address
     feed = {**token, "ANCE_FEED": f"{LOCAL}:{feed_port}", "ANCE_POLL_SECONDS": "5"}
     cores = len(os.sched_getaffinity(0))
-    inferencer_threads = max(1, cores // 2 // options.inferencers)
-    trainer_threads = max(1, cores - inferencer_threads * options.inferencers)
+    inferencer_threads = max(1, cores // 2 // fleet.inferencers)
+    trainer_threads = max(1, cores - inferencer_threads * fleet.inferencers)
 
     processes: list[ProcessSpec] = []
     metrics: dict[str, str] = {}
@@ -81,19 +85,30 @@ def plan_stack(options: StackOptions) -> Stack:
         processes.append(ProcessSpec("redis", server_command(redis_port, options.folder), stops_last=True))
     trainer = {
         **token,
+        **on.trainers,
         "ANCE_FEED_PORT": str(feed_port),
-        "ANCE_WARMUP_THREADS": str(cores),
+        "ANCE_WARMUP_THREADS": str(max(1, cores // fleet.trainers)),
         "ANCE_NEGATIVES_POLL_SECONDS": "0.5",
         "ANCE_LEADER_SECONDS": "6",
+        "ANCE_GRACE_SECONDS": f"{GRACE_SECONDS:g}",
     }
+    module = "services.trainer"
+    if fleet.trainers > 1:
+        module = "services.trainer.launch"
+        trainer |= {"ANCE_PROCESSES": str(fleet.trainers), "ANCE_MASTER_PORT": str(meeting_port)}
     inferencer = {**feed, "ANCE_LEASE_SECONDS": "15"}
     indexer = {**inferencer, "ANCE_LEADER_SECONDS": "6", "ANCE_RECONCILE_SECONDS": "5"}
-    service("trainer", "services.trainer", trainer_threads, trainer, ends=True)
-    for number in range(options.inferencers):
-        service(f"inferencer-{number}", "services.inferencer", inferencer_threads, inferencer)
+    service("trainer", module, trainer_threads, trainer, ends=True)
+    for number, placed in enumerate(on.inferencers):
+        service(f"inferencer-{number}", "services.inferencer", inferencer_threads, {**inferencer, **placed})
     service("indexer", "services.indexer", 1, indexer, ends=True)
     if options.search:
-        search = {"ANCE_HOST": LOCAL, "ANCE_PORT": str(options.search_port), "ANCE_POLL_SECONDS": "1"}
+        search = {
+            "ANCE_HOST": LOCAL,
+            "ANCE_PORT": str(options.search_port),
+            "ANCE_POLL_SECONDS": "1",
+            "ANCE_DEVICE": Device.CPU.value,  # a query at a time: GPUs are for those who have batches
+        }
         service(SEARCH, "services.search_api", 1, search)
     return Stack(tuple(processes), metrics, f"http://{LOCAL}:{options.search_port}", redis_url)
 

@@ -1,6 +1,5 @@
 """Processes of the local stack: started, watched, restarted as a kubelet would, and stopped."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import IO
 
 from ance.errors import AnceError
-from ance.runtime.process import USER_ERROR
+from ance.runtime.process import USER_ERROR, die_with_parent
 
 GRACE_SECONDS = 20.0
 """Between SIGTERM and SIGKILL: enough for the trainer to save a checkpoint."""
 CRASH_LIMIT = 5
 CRASH_WINDOW_SECONDS = 180.0
 """Five starts of a service that imports PyTorch take a minute or more on a busy machine."""
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +167,5 @@ def _launch(spec: ProcessSpec, log: IO[bytes]) -> subprocess.Popen[bytes]:
         stderr=log,
         # Ctrl-C goes to the supervisor alone, which then stops the services in order.
         start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        preexec_fn=die_with_parent,
     )
-
-
-def _die_with_parent() -> None:
-    """A supervisor that is killed must not leave services that hold ports and leases."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from ance.cli.fleet import Device, Fleet, Inferencers, Trainers, WhereToRun
 from ance.errors import AnceError
 
 Config = Annotated[Path, typer.Option(help="The run's configuration, a YAML file.", show_default=False)]
 StoreUrl = Annotated[str, typer.Option(help="Store of the run, e.g. file:///data/ance.", show_default=False)]
 Folder = Annotated[Path, typer.Option(help="Folder for logs and caches.")]
-Inferencers = Annotated[int, typer.Option(min=1, help="Inferencer processes.")]
 RedisUrl = Annotated[str | None, typer.Option(help="An existing Redis; by default one is started.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the search service.")]
 
@@ -20,6 +20,8 @@ def up(
     store: StoreUrl,
     folder: Folder = Path("ance-local"),
     inferencers: Inferencers = 1,
+    trainers: Trainers = 1,
+    device: WhereToRun = Device.CPU,
     port: Port = 8000,
     redis_url: RedisUrl = None,
     exit_at_end: Annotated[bool, typer.Option("--exit", help="Leave at the end instead of serving.")] = False,
@@ -28,13 +30,16 @@ def up(
 
     Interrupted with Ctrl-C and started again with the same configuration, the run continues.
     """
-    start(read(config), str(config), store, folder, inferencers, port, redis_url, then_serve=not exit_at_end)
+    fleet = Fleet(inferencers, trainers, device)
+    start(read(config), str(config), store, folder, fleet, port, redis_url, then_serve=not exit_at_end)
 
 
 def warmup(
     config: Config,
     store: StoreUrl,
     folder: Folder = Path("ance-local"),
+    trainers: Trainers = 1,
+    device: WhereToRun = Device.CPU,
     redis_url: RedisUrl = None,
 ) -> None:
     """Train only the warm-up stage of a configuration, as a run of its own named RUN-warmup."""
@@ -46,7 +51,8 @@ def warmup(
     values = run.model_dump(mode="json")
     values["run"] += "-warmup"
     values["training"]["ance"] = {**values["training"]["warmup"], "steps": 0}
-    start(yaml.safe_dump(values), str(config), store, folder, 1, 8000, redis_url, then_serve=False, search=False)
+    fleet = Fleet(trainers=trainers, device=device)
+    start(yaml.safe_dump(values), str(config), store, folder, fleet, 8000, redis_url, then_serve=False, search=False)
 
 
 def read(path: Path) -> str:
@@ -68,7 +74,7 @@ def start(
     source: str,
     store_url: str,
     folder: Path,
-    inferencers: int,
+    fleet: Fleet,
     port: int,
     redis_url: str | None,
     *,
@@ -82,6 +88,6 @@ def start(
     from ance.runtime.store import Store
 
     config = create_run(Store.open(store_url), text, source)
-    options = StackOptions(store_url, config.run, folder.resolve(), inferencers, port, redis_url, search)
+    options = StackOptions(store_url, config.run, folder.resolve(), fleet, port, redis_url, search)
     if not run_local(options, then_serve=then_serve):
         raise typer.Exit(130)

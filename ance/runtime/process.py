@@ -15,6 +15,7 @@ USER_ERROR = 2
 TEMPORARY = 75  # EX_TEMPFAIL of sysexits.h
 INTERRUPTED = 128 + 2  # what a shell reports for SIGINT
 TERMINATED = 128 + 15  # what a shell reports for SIGTERM: the work is not finished
+PR_SET_PDEATHSIG = 1
 
 
 def run_service(service: str, main: Callable[[], None]) -> None:
@@ -64,6 +65,15 @@ def limit_threads(threads: int | None) -> None:
         os.environ[variable] = str(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
+
+
+def die_with_parent() -> None:
+    """Before a child's program runs: let the system kill it when its parent ends, where it can (Linux).
+
+    A parent that is killed must not leave processes that hold ports, leases and GPUs.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def return_freed_memory() -> None:

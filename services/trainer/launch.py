@@ -17,7 +17,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ance.errors import AnceError
 from ance.runtime.environment import Environment
-from ance.runtime.process import TERMINATED, USER_ERROR, run_service
+from ance.runtime.process import TERMINATED, USER_ERROR, die_with_parent, run_service
 from ance.runtime.settings import load
 from ance.runtime.shutdown import Shutdown
 
@@ -70,7 +70,7 @@ def launch(
         shell would say it; 143 when none did and one was interrupted, as the survivors of a failure are.
     """
     workers = [
-        subprocess.Popen(command, env={**environ, **settings.environment(local_rank)})
+        subprocess.Popen(command, env={**environ, **settings.environment(local_rank)}, preexec_fn=die_with_parent)
         for local_rank in range(settings.processes)
     ]
     codes: list[int] = []

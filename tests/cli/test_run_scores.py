@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import ir_measures
 import numpy as np
@@ -17,6 +18,7 @@ from ance.cli.run_scores import Candidates, evaluate_splits
 from ance.data.dataset import Dataset
 from ance.errors import AnceError
 from ance.evaluation import systems
+from ance.model.encoding import TextEncoder
 from ance.runtime.artifacts import fetch
 from ance.runtime.layout import RunLayout
 from ance.runtime.store import Store
@@ -91,6 +93,18 @@ def test_full_ranking_and_re_ranking_of_given_candidates_take_one_call(run: Serv
     judged = ir_measures.read_trec_qrels(str(tmp_path / "dev.qrels"))
     measured = ir_measures.calc_aggregate([ir_measures.RR @ 10], list(judged), given)
     assert report["systems"]["given+ance"]["RR@10"] == pytest.approx(measured[ir_measures.RR @ 10])
+
+
+def test_models_run_on_the_device_that_is_asked_for(run: ServiceRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices, load = [], TextEncoder.load
+
+    def observed(folder: Path, *, device: str, **options: Any) -> TextEncoder:
+        devices.append(device)
+        return load(folder, **options)
+
+    monkeypatch.setattr(TextEncoder, "load", observed)
+    evaluate_splits(run.store.url, "tiny", ["dev"], systems=["start", "ance"], device="cuda")
+    assert devices == ["cuda", "cuda"]
 
 
 def test_bm25s_first_passages_can_be_re_ranked(run: ServiceRun) -> None:

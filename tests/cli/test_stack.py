@@ -3,16 +3,20 @@
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ance.cli import fleet
+from ance.cli.fleet import Device, Fleet
 from ance.cli.stack import StackOptions, free_port, free_ports, plan_stack, require_free_port
 from ance.errors import AnceError
 from ance.runtime.settings import ServiceSettings
 from services.indexer.settings import IndexerSettings
 from services.inferencer.settings import InferencerSettings
 from services.search_api.settings import SearchSettings
+from services.trainer.launch import LaunchSettings
 from services.trainer.settings import TrainerSettings
 
 SETTINGS: dict[str, type[ServiceSettings]] = {
@@ -26,7 +30,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
 
 @pytest.fixture
 def options(tmp_path: Path) -> StackOptions:
-    return StackOptions(f"file://{tmp_path}", "demo", tmp_path, inferencers=2, search_port=free_port())
+    return StackOptions(f"file://{tmp_path}", "demo", tmp_path, Fleet(inferencers=2), search_port=free_port())
 
 
 def environments(options: StackOptions) -> dict[str, Mapping[str, str]]:
@@ -100,16 +104,44 @@ def test_trainer_and_inferencers_share_the_cores(
     options: StackOptions, monkeypatch: pytest.MonkeyPatch, cores: int, inferencers: int, trainer: int, each: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    shared = StackOptions(options.store, "demo", options.folder, inferencers, options.search_port)
+    shared = StackOptions(options.store, "demo", options.folder, Fleet(inferencers), options.search_port)
     by_name = environments(shared)
     assert by_name["trainer"]["ANCE_THREADS"] == str(trainer)
     assert by_name["trainer"]["ANCE_WARMUP_THREADS"] == str(cores)
     assert {by_name[f"inferencer-{number}"]["ANCE_THREADS"] for number in range(inferencers)} == {str(each)}
 
 
+def test_several_trainers_are_started_by_the_launcher_and_share_the_cores(
+    options: StackOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    two = replace(options, fleet=Fleet(inferencers=1, trainers=2))
+    trainer = next(process for process in plan_stack(two).processes if process.name == "trainer")
+    assert trainer.command[-1] == "services.trainer.launch"
+    told = trainer.environment
+    known = {
+        f"ANCE_{field.upper()}" for settings in (TrainerSettings, LaunchSettings) for field in settings.model_fields
+    }
+    assert {variable for variable in told if variable.startswith("ANCE_")} <= known
+    assert (told["ANCE_PROCESSES"], told["ANCE_THREADS"], told["ANCE_WARMUP_THREADS"]) == ("2", "4", "4")
+    assert told["ANCE_MASTER_PORT"] != told["ANCE_FEED_PORT"]
+
+
+def test_trainers_and_inferencers_run_where_they_are_placed_and_search_on_cpus(
+    options: StackOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANCE_DEVICE", "cuda")
+    monkeypatch.setattr(fleet, "visible_gpus", lambda: ["0", "1", "2"])
+    by_name = environments(replace(options, fleet=Fleet(2, 1, Device.CUDA)))
+    gpus = {name: by_name[name].get(fleet.VISIBLE) for name in ("trainer", "inferencer-0", "inferencer-1", "search")}
+    assert gpus == {"trainer": "0", "inferencer-0": "1", "inferencer-1": "2", "search": None}
+    devices = {name: by_name[name]["ANCE_DEVICE"] for name in gpus}
+    assert devices == {"trainer": "cuda", "inferencer-0": "cuda", "inferencer-1": "cuda", "search": "cpu"}
+
+
 def test_an_existing_redis_is_used_instead_of_one_of_its_own(options: StackOptions) -> None:
     url = "redis://elsewhere:6379/3"
-    other = StackOptions(options.store, "demo", options.folder, 1, options.search_port, redis_url=url)
+    other = StackOptions(options.store, "demo", options.folder, search_port=options.search_port, redis_url=url)
     assert "redis" not in {process.name for process in plan_stack(other).processes}
     assert {environment["ANCE_REDIS_URL"] for environment in environments(other).values()} == {url}
 
@@ -118,7 +150,7 @@ def test_a_taken_port_stops_the_plan_only_if_search_is_to_use_it(options: StackO
     with socket.create_server(("127.0.0.1", options.search_port)):
         with pytest.raises(AnceError, match=f"port {options.search_port} .* is taken"):
             plan_stack(options)
-        without = StackOptions(options.store, "demo", options.folder, 1, options.search_port, search=False)
+        without = StackOptions(options.store, "demo", options.folder, search_port=options.search_port, search=False)
         assert "search" not in plan_stack(without).metrics
 
 

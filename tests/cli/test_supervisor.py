@@ -12,6 +12,7 @@ import pytest
 
 from ance.cli.supervisor import CRASH_LIMIT, ProcessSpec, Supervisor
 from ance.errors import AnceError
+from tests.processes import alive
 
 SLEEPS = ("sleep", "60")
 
@@ -32,14 +33,6 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs: one that is gone and one that waits to be collected do not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def check_until_error(supervisor: Supervisor) -> str:

@@ -109,6 +109,19 @@ def test_a_run_trains_refreshes_and_serves_while_every_process_is_killed_once(
         assert up.wait(30) == 0, log.read_text()
 
 
+def test_several_trainers_share_a_run(prepared: Prepared, tmp_path: Path) -> None:
+    values = config(prepared.encoder, run="shared")
+    values["training"] |= {name: values["training"][name] | {"steps": 5} for name in ("warmup", "ance")}
+    settings, log = write_config(tmp_path / "run.yaml", values), tmp_path / "up.log"
+    options = ["--store", prepared.store, "--folder", tmp_path / "local", "--port", str(free_port()), "--exit"]
+    up = start_ance(["up", "--config", settings, *options, "--trainers", "2"], log)
+    assert up.wait(180) == 0, log.read_text()
+    store, layout = Store.open(prepared.store), RunLayout("shared")
+    assert [record["step"] for record in records(store, layout)] == list(range(1, 11))
+    said = [json.loads(line) for line in (tmp_path / "local" / "logs" / "trainer.log").read_text().splitlines()]
+    assert {line.get("rank") for line in said} >= {0, 1}
+
+
 def test_the_test_split_is_scored_for_every_system(prepared: Prepared, finished_run: str, tmp_path: Path) -> None:
     (report,) = evaluate_splits(prepared.store, finished_run, ["test"], trec=tmp_path / "runs")
     assert set(report["systems"]) == {"bm25", "start", "warmup", "ance"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from ance.errors import AnceError
 from ance.runtime.settings import load
 from ance.runtime.shutdown import Shutdown
 from services.trainer.launch import LaunchSettings, launch, main
+from tests.processes import alive
 from tests.services.service_run import wait_until
 
 PRELUDE = """
@@ -53,6 +55,22 @@ def test_each_worker_learns_its_place_as_torchrun_would_tell_it_and_its_share_of
         "MASTER_PORT": "29500",
         "ANCE_THREADS": "2",
     }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
+def test_workers_die_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
+    worker = PRELUDE + "pathlib.Path(f'pid{rank}').write_text(str(os.getpid())); time.sleep(60)"
+    code = (
+        "import os, sys; from ance.runtime.shutdown import Shutdown; from services.trainer.launch import *\n"
+        f"launch(LaunchSettings(processes=2), Shutdown(), os.environ, (sys.executable, '-c', {worker!r}))"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen([sys.executable, "-c", code], env=environ) as launcher:
+        pids = [tmp_path / f"pid{rank}" for rank in range(2)]
+        wait_until(lambda: all(path.exists() and path.read_text() for path in pids), seconds=30)
+        launcher.kill()
+    for path in pids:
+        wait_until(lambda path=path: not alive(int(path.read_text())))
 
 
 def test_it_ends_with_0_when_all_have_finished(shutdown: Shutdown) -> None:
