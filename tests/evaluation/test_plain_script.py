@@ -33,6 +33,8 @@ from ance.retrieval.index import IndexBuilder, PassageIndex
 
 PASSAGES, QUERIES, DEPTH = 300, 60, 20
 LAYERS, MAX_TOKENS = 2, 64
+pytestmark = pytest.mark.timeout(600)  # all layers over the corpus, three times: minutes where the machine is busy
+
 TOLERANCE = 1e-5
 """Between two scores of one pair of texts, where vectors have unit length."""
 

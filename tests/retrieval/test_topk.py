@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import pairwise
 
 import faiss
@@ -93,6 +94,23 @@ def test_it_finds_what_faiss_finds_on_the_whole_matrix() -> None:
     faiss_scores, faiss_ids = faiss.knn(queries, vectors, 50, metric=faiss.METRIC_INNER_PRODUCT)
     np.testing.assert_allclose(scores, faiss_scores, rtol=1e-5)
     assert (ids == faiss_ids).mean() > 0.999
+
+
+def test_memory_does_not_grow_with_the_corpus() -> None:
+    rng = np.random.default_rng(0)
+    queries = rng.standard_normal((600, 256), np.float32)
+
+    def peak(shards: int) -> int:
+        top = StreamingTopK(queries, 20)
+        tracemalloc.start()
+        try:
+            for shard in range(shards):
+                top.add(rng.standard_normal((2048, 256), np.float32), np.arange(shard * 2048, (shard + 1) * 2048))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(40) < 1.1 * peak(4)
 
 
 def test_results_can_be_read_before_the_last_shard() -> None:
