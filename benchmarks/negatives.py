@@ -27,6 +27,7 @@ from ance.data.dataset import META, Dataset
 from ance.data.open_source import open_source
 from ance.data.prepare import prepare
 from ance.data.tokenizer import Tokenizer
+from ance.negatives.config import NegativesConfig
 from ance.runtime.contracts import RunConfig
 from benchmarks.harness import Result, commit, machine, use_threads
 from benchmarks.negative_hardness import hardness
@@ -50,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> Result:
         dataset = prepared(options.dataset or recipe.spec(), config, folder / "dataset")
         about = _about(options, options.dataset or recipe.dataset, config, dataset)
         record = Record(folder / "record.json", about)
-        for name in options.variants:
-            if configured(values, VARIANTS[name].settings).negatives.exclude_answers:
-                dataset.answers("train")  # says so where there are none, before anything is trained
+        for name in options.variants:  # what cannot be is said before anything is trained
+            if of_variant(values, name, _changes(options)).negatives.exclude_answers:
+                dataset.answers("train")
         origin = {"machine": machine(options.device), "commit": commit(), "command": command()}
         branches = Branches(config, dataset, folder, options.device)
         measure_bm25(branches, record, options.splits)
@@ -90,7 +91,7 @@ def measure_variant(
     Args:
         origin: machine, commit and command of this process.
     """
-    changes = dict(change.split("=", 1) for change in options.set) if name in VARIANTS else {}
+    changes = _changes(options) if name in VARIANTS else {}
     shown = "@".join([name, *(f"{key}={value}" for key, value in sorted(changes.items()))])
     missing = [split for split in options.splits if split not in record.scores(shown, seed)]
     if not missing:
@@ -98,8 +99,7 @@ def measure_variant(
     variant = VARIANTS.get(name, Variant(name, {}))
     own = {key: int(changes[key]) for key in OF_THE_SCHEDULE if key in changes}
     schedule = Schedule(options.refresh, options.lag)._replace(**own)
-    of_config = {key: value for key, value in changes.items() if key not in own}
-    config = configured(values, {**variant.settings, **of_config})
+    config = of_variant(values, name, changes)
     steps = {"start": 0, "warmup": config.training.warmup.steps}.get(name, config.training.ance.steps)
     if name in VARIANTS:
         trained = branches.trained(shown, config, seed, schedule)
@@ -112,9 +112,33 @@ def measure_variant(
     print(f"  seed {seed}: {shown}: {shown_scores} ({trained.seconds:.0f} s)", file=sys.stderr, flush=True)
 
 
+def of_variant(values: Mapping[str, Any], name: str, changes: Mapping[str, str]) -> RunConfig:
+    """The run of a variant, or of what comes before any, with what --set says."""
+    settings = VARIANTS[name].settings if name in VARIANTS else {}
+    of_config = {key: value for key, value in changes.items() if key not in OF_THE_SCHEDULE}
+    return configured(values, {**settings, **of_config})
+
+
 def configured(values: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
-    """A recipe's run with some dotted keys changed."""
-    return RunConfig.parse(yaml.safe_dump(with_changes(values, changes)), "benchmarks.negatives")
+    """A recipe's run with some dotted keys changed.
+
+    Where that run asks no index, what the recipe itself says of negatives of an index is left out.
+    """
+    changed = with_changes(values, changes)
+    if not {"ance", "adore"}.intersection(changed["training"]["ance"]["negatives"].split("+")):
+        changed = with_changes(without_index(values), changes)
+    return RunConfig.parse(yaml.safe_dump(changed), "benchmarks.negatives")
+
+
+def without_index(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a run without those that act on negatives of an index alone."""
+    mining = values.get("negatives", {})
+    unused = NegativesConfig.model_validate(mining).of_an_index
+    return {
+        **values,
+        "training": {key: value for key, value in values["training"].items() if key != "synchronous"},
+        "negatives": {key: value for key, value in mining.items() if key not in unused},
+    }
 
 
 def prepared(spec: str, config: RunConfig, folder: Path) -> Dataset:
@@ -149,6 +173,11 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
             allowed = " or ".join((*OF_A_RUN, *OF_THE_SCHEDULE))
             command_line.error(f"--set {change}: expected KEY=VALUE, the key in {allowed}")
     return options
+
+
+def _changes(options: Namespace) -> dict[str, str]:
+    """What --set says, by key."""
+    return dict(change.split("=", 1) for change in options.set)
 
 
 def _recipe(name: str) -> tuple[Recipe, dict[str, Any]]:

@@ -70,3 +70,9 @@ class NegativesConfig(Section):
         sampling = "uniform" if self.sampling == "simans" else self.sampling
         off = {"relative_margin": None, "absolute_margin": None, "momentum": 0.0, "lookahead": 0.0}
         return self.model_copy(update={"sampling": sampling, **off})
+
+    @property
+    def of_an_index(self) -> tuple[str, ...]:
+        """The keys set here that act on the ranking of an index of the run, and on no other."""
+        without = self.without_scores()
+        return tuple(key for key in type(self).model_fields if getattr(self, key) != getattr(without, key))

@@ -89,6 +89,17 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _index_is_asked(self) -> Self:
+        stage, unused = self.training.ance, self.negatives.of_an_index
+        # With steps alone: `ance warmup` leaves the second stage out of any configuration, and the rest as it is.
+        if stage.steps and not stage.retrieves and unused:
+            raise ValueError(
+                f"{' and '.join(f'negatives.{key}' for key in unused)} would change nothing: no index is asked for"
+                f" training.ance.negatives: {stage.negatives}: go without, or set training.ance.negatives: ance"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _negatives_are_enough(self) -> Self:
         drawn = self.training.negatives_per_query
         for name, stage in (("warmup", self.training.warmup), ("ance", self.training.ance)):

@@ -19,7 +19,7 @@ from ance.runtime.contracts import RunConfig
 from benchmarks import negative_training
 from benchmarks.negative_summary import summarise
 from benchmarks.negative_variants import OF_A_RUN, VARIANTS
-from benchmarks.negatives import configured, main
+from benchmarks.negatives import configured, main, of_variant
 from tests.system.tiny import TRAIN, config, write_beir, write_encoder
 from tools.results_data import Results
 
@@ -68,6 +68,29 @@ def test_every_variant_is_a_valid_run_that_leaves_the_warm_up_as_it_is(recipe: P
         assert changed.training.warmup == base.training.warmup and changed.model == base.model
         assert all(key.startswith(OF_A_RUN) for key in variant.settings)
     assert len({json.dumps(dict(variant.settings)) for variant in VARIANTS.values()}) == len(VARIANTS)
+
+
+@pytest.mark.parametrize("name", ["random", "nce", "bm25+random", "ance", "adore"])
+def test_what_a_recipe_says_of_an_index_is_left_out_where_a_variant_asks_none(recipe: Path, name: str) -> None:
+    values = yaml.safe_load(read_recipe(str(recipe))[1])
+    mining = {"relative_margin": 0.05, "sampling": "simans"}
+    values["negatives"] |= mining
+    values["training"]["synchronous"] = name != "adore"
+    config = of_variant(values, name, {"refresh": "1"})
+    asked = name in ("ance", "adore")
+    assert config.negatives.relative_margin == (0.05 if asked else None)
+    assert config.negatives.sampling == {"ance": "simans", "adore": "top"}.get(name, "uniform")
+    assert config.training.synchronous == (name == "ance")
+    assert config.negatives.candidates == (200 if name == "adore" else 20), "what others have, too, stays"
+
+
+def test_a_change_that_does_nothing_for_one_of_the_variants_is_refused_before_any_training(
+    recipe: Path, tmp_path: Path
+) -> None:
+    options = ("--variants", "ance", "bm25", "--set", "negatives.relative_margin=0.05")
+    with pytest.raises(AnceError, match=r"negatives\.relative_margin would change nothing: .*ance\.negatives: bm25"):
+        measure(recipe, tmp_path, "--seeds", "1", *options)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 @pytest.mark.timeout(120)

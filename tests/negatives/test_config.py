@@ -34,3 +34,12 @@ def test_scores_of_another_system_are_not_compared_or_mixed() -> None:
     )
     assert config.without_scores() == NegativesConfig(exclude_answers=True)
     assert NegativesConfig(sampling="top").without_scores().sampling == "top"
+
+
+def test_the_settings_of_an_index_are_those_that_another_ranking_goes_without() -> None:
+    assert NegativesConfig(sampling="top", exclude_answers=True, candidates=30, seed=1).of_an_index == ()
+    assert NegativesConfig(sampling="simans", absolute_margin=0.0, lookahead=0.2).of_an_index == (
+        "sampling",
+        "absolute_margin",
+        "lookahead",
+    )

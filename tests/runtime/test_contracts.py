@@ -1,5 +1,6 @@
 """Sections of a run's configuration that do not fit together are refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,45 @@ def test_negatives_that_stay_have_no_version_before_to_draw_from() -> None:
     ):
         parsed(training={"ance": ance, "refresh": "static"}, negatives={"momentum": 0.2})
     assert parsed(training={"ance": ance, "refresh": "static"}, negatives={"lookahead": 0.2}).negatives.lookahead
+
+
+BM25 = {"steps": 60, "learning_rate": 1e-3, "negatives": "bm25"}
+
+
+@pytest.mark.parametrize("stage", ["bm25", "given", "random", "bm25+random", "in_batch"])
+@pytest.mark.parametrize(
+    "setting",
+    [{"relative_margin": 0.0}, {"absolute_margin": 1.0}, {"sampling": "simans"}, {"momentum": 0.2}, {"lookahead": 0.2}],
+    ids=str,
+)
+def test_what_acts_on_the_ranking_of_an_index_is_refused_where_no_index_is_asked(
+    stage: str, setting: dict[str, object]
+) -> None:
+    ance = BM25 | {"negatives": stage, "loss": "in_batch"}
+    (key,) = setting
+    found = rf"negatives\.{key} would change nothing: .*ance\.negatives: {re.escape(stage)}: go without"
+    with pytest.raises(AnceError, match=found):
+        parsed(training={"ance": ance}, negatives=setting)
+    ance["negatives"] = "ance" if stage == "in_batch" else f"{stage}+ance"
+    assert parsed(training={"ance": ance}, negatives=setting).negatives.of_an_index == (key,)
+
+
+def test_every_setting_without_effect_is_named() -> None:
+    with pytest.raises(AnceError, match=r"negatives\.sampling and negatives\.momentum would change nothing"):
+        parsed(training={"ance": BM25}, negatives={"sampling": "simans", "momentum": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings"),
+    [
+        (ADORE, {"relative_margin": 0.1, "absolute_margin": 1.0, "sampling": "simans"}),
+        (BM25, {"candidates": 8, "sample": 4, "sampling": "top", "exclude_answers": True}),
+        (BM25 | {"negatives": "random"}, {"exclude_answers": True}),  # of BM25's that a reranker is trained on
+        (BM25 | {"steps": 0}, {"relative_margin": 0.1, "momentum": 0.2}),  # as `ance warmup` has it
+    ],
+)
+def test_what_may_act_on_other_negatives_or_waits_for_a_stage_is_accepted(
+    stage: dict[str, object], settings: dict[str, object]
+) -> None:
+    negatives = parsed(training={"ance": stage}, negatives=settings).negatives
+    assert negatives.model_dump(include=set(settings)) == settings
