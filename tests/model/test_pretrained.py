@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,9 +33,31 @@ def as_torch(weights: dict[str, Tensor], folder: Path) -> None:
     torch.save(weights, folder / "pytorch_model.bin")
 
 
+def checkpoint(weights: dict[str, Tensor]) -> dict[str, object]:
+    """The state dict among other things, as DPR and ANCE's DPR keep it: the fields of their `CheckpointState`."""
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    optimiser = torch.optim.AdamW([parameter])
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 / (1 + step))
+    optimiser.step()
+    scheduler.step()
+    return {
+        "model_dict": OrderedDict(weights),
+        "optimizer_dict": optimiser.state_dict(),
+        "scheduler_dict": scheduler.state_dict(),
+        "offset": 3,
+        "epoch": 1,
+        "encoder_params": {"do_lower_case": True, "encoder_model_type": "hf_bert", "pretrained_file": None},
+    }
+
+
 def as_checkpoint(weights: dict[str, Tensor], folder: Path) -> None:
-    """The state dict among other things, as DPR keeps it."""
-    torch.save({"model_dict": weights, "offset": 3, "epoch": 1}, folder / "pytorch_model.bin")
+    torch.save(checkpoint(weights), folder / "pytorch_model.bin")
+
+
+def as_old_checkpoint(weights: dict[str, Tensor], folder: Path) -> None:
+    """In the format of torch before 1.6, when DPR and ANCE were released."""
+    torch.save(checkpoint(weights), folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
 
 
 def without_weights(folder: Path, to: Path) -> Path:
@@ -128,7 +151,7 @@ def test_any_other_model_must_name_its_architecture(model_folder: ModelFolder, t
         started(folder)
 
 
-@pytest.mark.parametrize("write", [as_safetensors, as_torch, as_checkpoint])
+@pytest.mark.parametrize("write", [as_safetensors, as_torch, as_checkpoint, as_old_checkpoint])
 @pytest.mark.parametrize("wrapper", ["", "module."])
 @torch.no_grad()
 def test_one_state_dict_of_dpr_has_both_towers(
@@ -201,6 +224,22 @@ def test_a_pickle_of_more_than_tensors_is_never_run(model_folder: ModelFolder, t
     torch.save(SimpleNamespace(model_dict={}), folder / "pytorch_model.bin")
     with pytest.raises(AnceError, match="a pickle can run any code"):
         started(folder)
+
+
+@torch.no_grad()
+def test_a_checkpoint_with_settings_of_a_class_is_refused_and_its_state_dict_alone_is_read(
+    model_folder: ModelFolder, tmp_path: Path
+) -> None:
+    weights = other_weights(model_folder("bert"), 1)
+    towers = within("question_model.", weights) | within("ctx_model.", weights)
+    folder = without_weights(model_folder("bert"), tmp_path / "hydra")
+    # Since Hydra, those of DPR's encoder are an object of OmegaConf.
+    settings = {"do_lower_case": True, "encoder": SimpleNamespace(projection_dim=0)}
+    torch.save(checkpoint(towers) | {"encoder_params": settings}, folder / "pytorch_model.bin")
+    with pytest.raises(AnceError, match=r"holds more than tensors, .*: save its state dict alone"):
+        started(folder, shared=False)
+    as_torch(towers, folder)
+    torch.testing.assert_close(started(folder, shared=False)(IDS, MASK), first_tokens(model_folder("bert"), weights))
 
 
 def test_weights_that_are_missing_or_of_another_shape_are_named(model_folder: ModelFolder, tmp_path: Path) -> None:
