@@ -18,7 +18,9 @@ from tools.results_data import Measures, Results, Spread, changes_of, kind_of
 
 SHOWN = (MEASURE, "nDCG@10", "R@100", "Coverage@20", "Coverage@100")
 COUNTED = ("python-env", "tldr", "medquad", "wiki-openqa")
-"""The data sets on three of which a claim is to hold."""
+"""The data sets that claims are about."""
+NEEDED = 3
+"""On so many of them a claim is to hold."""
 EXPECTED = ("python-env", "tldr", "medquad", "medquad-concept", "wiki-openqa")
 """All are on the page, measured or not; the two versions of medquad one after the other, whatever they show."""
 MORE_SPLITS = {"wiki-openqa": " test_nq"}
@@ -36,12 +38,21 @@ lowest and highest in brackets. `pairwise` is the paper's loss, one positive aga
 the other passages of the batch besides; `beyond` is ANCE with in-batch negatives and one step more; `mining` is ANCE
 mined otherwise: nearer or deeper, once, or at every step, as ADORE does. BM25 retrieval is no trained model.
 
+The encoder is that of the recipe: on these data sets the first two layers of all-MiniLM-L6-v2, pooled by mean. MiniLM
+was tuned for retrieval, on SQuAD, NQ and CodeSearchNet among others, so wiki-openqa and python-env are not new to it;
+cut off after two layers it begins far below that, as the rows `start` show.
+
 Settings are chosen on dev, by the mean of those that were run with the most seeds, once all others are below them on
 the seeds that these have; of the steps beyond, one. Settings with which a kind trains on more than the others (steps,
 batch, negatives a query) are shown, and do not count. The other side of a claim is whatever is best on test; in
 brackets is what it comes to with a single seed, both from the same warm-up. A claim is to be won by {GOAL:.0f} %
-{MEASURE}, on three of the four data sets that count. medquad has two versions: medquad-concept is the same passages
-with the labels completed and the queries split anew; the first one counts.
+{MEASURE}, on {NEEDED} of the {len(COUNTED)} data sets that count. medquad has two versions: medquad-concept is the same
+passages with the labels completed and the queries split anew; the first one counts.
+
+Until 23 November 2026 a setting was chosen with the seeds that all settings of a kind had, mostly the first alone. That
+was changed when results on test were known, against our own claims: for ANCE+in-batch against in-batch the old rule
+said +3.1 % on tldr and +3.3 % on wiki-openqa where the new one, with the same runs, said +2.3 % and +1.9 %. What has
+changed since then are settings that were tried since then.
 """
 
 DEPTHS = {"ANCE": "ance", "ANCE of the nearest 20": "ance@negatives.candidates=20"}
@@ -74,9 +85,16 @@ def _overview(results: Mapping[str, Results], names: list[str]) -> Iterator[str]
         counted = [one for name in COUNTED if (one := found.get(name)) is not None and one.decides]
         cells = " | ".join(_verdict(found.get(name)) for name in names)
         holds = sum(one.holds for one in counted)
-        yield f"| {claim.title} | {cells} | {holds} of {len(counted)} measured |"
+        yield f"| {claim.title} | {cells} | {holds} of {len(counted)} measured{outcome(holds, len(counted))} |"
     yield ""
     yield "`*`: the seeds of the two overlap: a gap within the spread."
+
+
+def outcome(holds: int, measured: int) -> str:
+    """What it comes to, as soon as nothing that is not measured yet could change it."""
+    if holds >= NEEDED:
+        return ": holds"
+    return ": fails" if measured - holds > len(COUNTED) - NEEDED else ""
 
 
 def _reach(results: Mapping[str, Results], names: list[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from benchmarks.negative_variants import VARIANTS
 from tools.results import main
 from tools.results_claims import ASIDE, BEYOND, CLAIMS
 from tools.results_data import best, challengers
+from tools.results_page import outcome
 
 
 def variant(group: str, loss: str, values: list[float]) -> dict[str, Any]:
@@ -90,6 +91,14 @@ def test_it_says_where_it_was_measured_and_how_to_do_so_again(page: str) -> None
     assert "- machine: `two cores`" in page and "- commits: `abc`" in page
     assert "python -m benchmarks.negatives --recipe medquad --folder FOLDER --splits test" in page
     assert "(../results/medquad.yaml)" in page
+
+
+@pytest.mark.parametrize(
+    ("holds", "measured", "expected"),
+    [(0, 0, ""), (0, 1, ""), (0, 2, ": fails"), (2, 3, ""), (2, 4, ": fails"), (3, 3, ": holds"), (3, 4, ": holds")],
+)
+def test_a_claim_holds_or_fails_as_soon_as_that_is_certain(holds: int, measured: int, expected: str) -> None:
+    assert outcome(holds, measured) == expected
 
 
 def test_the_claims_come_first_and_a_gap_within_the_spread_of_the_seeds_is_called_one(page: str) -> None:
