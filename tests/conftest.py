@@ -66,6 +66,18 @@ def mortal_client(mortal_redis: LocalRedis) -> Iterator[Redis]:
         yield redis
 
 
+@pytest.fixture
+def as_deterministic_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Takes back what `ance.training.determinism` changes in this process."""
+    import torch  # not for the tests of a chart
+
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    benchmark = torch.backends.cudnn.benchmark
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = benchmark
+
+
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[Callable[[str], str]]:
     """Makes URLs of empty stores of a scheme: s3, gs or az.

@@ -69,6 +69,12 @@ class TrainingBatch:
             None if self.teacher_margins is None else self.teacher_margins[first:last],
         )
 
+    def masked(self, size: int, *, shared: bool) -> int:
+        """Over the parts of all `size` processes (see `part`): how often a passage is masked for a query."""
+        if shared:  # the parts hold each pair of the batch once
+            return int(self.known_positives.sum())
+        return sum(int(self.part(rank, size, shared=False).known_positives.sum()) for rank in range(size))
+
 
 class TrainingBatches:
     """Batches of every step, in shuffled epochs over the queries that have a positive.

@@ -197,7 +197,8 @@ class Trainer:
             return None, supply
         self._nonfinite = 0
         if stage.config.shares_batch:
-            self._metrics.negatives_masked.inc(sum(int(batch.known_positives.sum()) for batch in batches))
+            size, shared = self._ranks.parallel.size, self._config.training.cross_device_negatives
+            self._metrics.negatives_masked.inc(sum(batch.masked(size, shared=shared) for batch in batches))
         return result, supply
 
     def _save(

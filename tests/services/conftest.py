@@ -3,6 +3,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from torch._dynamo.utils import counters
 
 from ance.runtime.shutdown import Shutdown
 from tests.services.service_run import ServiceRun, prepare_store
@@ -26,6 +28,15 @@ def new_run(prepared: Path, tmp_path: Path) -> NewRun:
         return ServiceRun.create(prepared, f"run{next(_numbers)}", cache=tmp_path, **sections)
 
     return make
+
+
+@pytest.fixture
+def compiled_graphs() -> Iterator[Callable[[], int]]:
+    """How many graphs torch.compile has made since the test began. Nothing is compiled at its start."""
+    torch._dynamo.reset()
+    counters.clear()
+    yield lambda: int(counters["stats"]["unique_graphs"])
+    torch._dynamo.reset()
 
 
 @pytest.fixture

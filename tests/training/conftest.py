@@ -37,7 +37,9 @@ def random_training_texts() -> TrainingTexts:
     return TrainingTexts(queries, passages, SpecialTokens((1,), (2,), 0), max_query_tokens=6, max_passage_tokens=32)
 
 
-def small_model(folder: Path, *, dropout: float = 0.1, spread: float = 0.02, pooling: Pooling = "cls") -> BiEncoder:
+def small_model(
+    folder: Path, *, dropout: float = 0.1, spread: float = 0.02, pooling: Pooling = "cls", longest: int = 32
+) -> BiEncoder:
     """The same model at every call, with a head. `spread` is the standard deviation of its weights."""
     torch.manual_seed(7)
     config = BertConfig(
@@ -46,7 +48,7 @@ def small_model(folder: Path, *, dropout: float = 0.1, spread: float = 0.02, poo
         num_hidden_layers=3,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=32,
+        max_position_embeddings=longest,
         initializer_range=spread,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,

@@ -275,6 +275,19 @@ def test_the_parts_of_a_batch_are_the_batch(tmp_path: Path) -> None:
     assert [part.first_positive for part in parts] == [0, 2]
 
 
+def test_what_is_masked_is_counted_among_the_passages_of_the_part_or_of_the_whole_batch(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (batch,) = world.batches.batch(0, world.negatives)[:1]
+    everything = replace(batch, known_positives=np.ones_like(batch.known_positives))  # [4, 4 * (1 + 2)]
+    assert everything.masked(1, shared=True) == everything.masked(1, shared=False) == 4 * 12
+    assert everything.masked(2, shared=True) == 4 * 12
+    assert everything.masked(2, shared=False) == 2 * (2 * 6)
+    in_the_first_half = np.zeros_like(batch.known_positives)
+    in_the_first_half[0, [1, 2]] = True  # the positives of queries 1 and 2: one of its own half, one of the other
+    one = replace(batch, known_positives=in_the_first_half)
+    assert (one.masked(2, shared=True), one.masked(2, shared=False)) == (2, 1)
+
+
 def test_a_part_that_shares_nothing_knows_the_positives_among_its_own_passages(tmp_path: Path) -> None:
     world = World(tmp_path)
     (batch,) = world.batches.batch(0, world.negatives)[:1]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ance.model.encoding import TextEncoder
 from ance.runtime.artifacts import ArtifactNotFound, CorruptArtifact
-from ance.runtime.contracts import ArtifactRef, EncodingConfig
+from ance.runtime.contracts import ArtifactRef
 from ance.runtime.feed import CheckpointWatcher
 from ance.runtime.holds import VersionHold
 from ance.runtime.metrics import InferencerMetrics
@@ -22,14 +24,14 @@ from tests.services.service_run import ServiceRun, background, wait_until
 
 def encoders(run: ServiceRun, metrics: InferencerMetrics | None = None) -> Encoders:
     hold = VersionHold(run.store, run.layout, "test")
-    return Encoders(run.store, hold, run.cache, EncodingConfig(), "cpu", metrics or InferencerMetrics())
+    return Encoders(run.store, hold, run.cache, run.config.encoding, "cpu", metrics or InferencerMetrics())
 
 
 def loads(metrics: InferencerMetrics) -> float | None:
     return metrics.registry.get_sample_value("ance_inferencer_checkpoint_load_seconds_count")
 
 
-def get(kept: Encoders, ref: ArtifactRef) -> object:
+def get(kept: Encoders, ref: ArtifactRef) -> TextEncoder:
     return kept.get(ref.manifest_uri, ref.manifest_sha256)
 
 
@@ -58,6 +60,20 @@ def test_the_state_of_the_trainer_is_not_fetched(new_run: NewRun) -> None:
     ref = run.publish_checkpoint(1)
     run.store.delete(f"{run.layout.checkpoint(1)}/trainer_state")
     assert encoders(run).get(ref.manifest_uri, ref.manifest_sha256).dim == 32
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, of its compiler
+def test_a_checkpoint_is_compiled_where_the_run_asks_for_it(
+    new_run: NewRun, compiled_graphs: Callable[[], int]
+) -> None:
+    vectors, graphs = {}, {}
+    for backend in (None, "eager"):
+        run = new_run(encoding={"compile": backend})
+        encoder = get(encoders(run), run.publish_checkpoint(1))
+        vectors[backend] = encoder.encode_rows(run.dataset.passages.tokens, 0, 8, 16)
+        graphs[backend] = compiled_graphs()
+    assert graphs[None] == 0 < graphs["eager"]
+    np.testing.assert_allclose(vectors["eager"], vectors[None], atol=1e-5)
 
 
 def test_retention_spares_a_checkpoint_only_while_it_is_being_loaded(

@@ -9,9 +9,15 @@ import pytest
 from redis import Redis
 
 from ance.runtime.contracts import ArtifactRef
+from ance.runtime.health import Health
+from ance.runtime.metrics import TrainerMetrics
+from ance.runtime.redis.local_server import LocalRedis
 from ance.runtime.shutdown import Shutdown
+from services.trainer import wiring
 from services.trainer.early_stop import out_of_patience
 from services.trainer.loop import TrainingInterrupted
+from services.trainer.ranks import Place
+from services.trainer.settings import TrainerSettings
 from tests.services.conftest import NewRun
 from tests.services.service_run import ServiceRun, wait_until
 from tests.services.trainer.process import TrainerProcess, series
@@ -58,12 +64,44 @@ def test_patience_runs_out_with_so_many_versions_that_are_no_better(
         wait_until(finish)
 
 
+def test_versions_of_the_warm_up_do_not_count(new_run: NewRun, caplog: pytest.LogCaptureFixture) -> None:
+    warmup = {"steps": 12, "learning_rate": 1e-3, "negatives": "random"}
+    run = new_run(training={**TRAINING, "warmup": warmup, "refresh_from": "start"})
+    caplog.set_level(logging.INFO)
+    with out_of_patience(run.store, run.layout, run.config, poll_seconds=0.01) as finish:
+        for step in (0, 4, 8):
+            measured(run, step, 0.5)
+        measured(run, 12, 0.4)
+        wait_until(lambda: any(record.msg == "dev measure" for record in caplog.records))
+        assert not finish()
+        for step in (16, 20):
+            measured(run, step, 0.4)
+        wait_until(finish)
+
+
 def test_without_early_stopping_nothing_is_looked_at(new_run: NewRun) -> None:
     run = new_run(training={**TRAINING, "early_stopping": None})
     for step in range(10):
         measured(run, step, 0.1)
     with out_of_patience(run.store, run.layout, run.config, poll_seconds=0.01) as finish:
         assert not finish()
+
+
+def test_a_trainer_asks_the_records_of_its_refreshes_whether_to_end_early(
+    new_run: NewRun, redis_server: LocalRedis, shutdown: Shutdown
+) -> None:
+    steps = 100  # the records are read while the model is loaded, or little later
+    changes = {"checkpoint_steps": steps, "ance": {**ANCE, "steps": steps}, "early_stopping": {"patience": 1}}
+    run = new_run(training={**TRAINING, **changes})
+    run.store.write(run.layout.run_yaml, run.config.model_dump_json().encode())  # JSON is YAML
+    run.publish_negatives(0)
+    for step, value in ((0, 0.3), (4, 0.3)):
+        measured(run, step, value)
+    values = run.settings(redis_url=redis_server.url, feed_port=0, negatives_poll_seconds=0.01)
+    place = Place(rank=0, world_size=1, local_rank=0)
+    wiring.train(place, TrainerSettings.model_validate(values), TrainerMetrics(), Health(), shutdown)
+    assert checkpoint(run).final
+    assert 1 <= checkpoint(run).step < steps
 
 
 def test_a_run_that_ends_early_says_so_and_stays_ended(new_run: NewRun, client: Redis, shutdown: Shutdown) -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 from redis import Redis
 
+from ance.data.qrels import Qrels
 from ance.runtime.artifacts import read_manifest
 from ance.runtime.health import Health
 from ance.runtime.layout import manifest_of
@@ -24,15 +26,17 @@ from ance.runtime.metrics import TrainerMetrics
 from ance.runtime.process import TERMINATED, run_service
 from ance.runtime.redis.client import connect
 from ance.runtime.redis.local_server import LocalRedis
+from ance.runtime.run import find_run
 from ance.runtime.shutdown import Shutdown
 from services.trainer import wiring
 from services.trainer.ranks import Place
 from services.trainer.settings import TrainerSettings
-from tests.ranks import ended, free_port, start
+from tests.ranks import ended, free_port, start, together
 from tests.services.service_run import ServiceRun, background, wait_until
 from tests.services.trainer.process import TrainerProcess, series, weights
 from tests.services.trainer.test_adore import refresh
 from tests.services.trainer.test_loop import newest, stage
+from tests.system.tiny import TRAIN
 
 GAP = 3
 STEPS = 12
@@ -180,6 +184,31 @@ def test_a_launcher_trains_a_run_with_two_processes_as_one_would(
     for (name, found), expected in zip(weights(two, 6).items(), weights(one, 6).values(), strict=True):
         assert found.allclose(expected, atol=1e-3), name
     assert read_manifest(two.store, manifest_of(two.layout.bm25_negatives)).stats == {"source": "bm25"}
+
+
+def masked(values: dict[str, Any]) -> float | None:
+    """Train as one of the processes of a run, all of whose queries have the same positive: what is counted by then."""
+    rows = np.arange(TRAIN)
+    alike = Qrels.build(TRAIN, rows, np.zeros_like(rows), np.ones(TRAIN, np.int32))
+    place, metrics = Place(), TrainerMetrics()
+    settings = TrainerSettings.model_validate(values)
+    with Shutdown(signals=()) as shutdown, pytest.MonkeyPatch.context() as patch:
+        opened = find_run(settings, shutdown)
+        dataset = opened.open_dataset()
+        patch.setattr(dataset, "qrels", lambda split: alike)
+        process = wiring.Process(place, opened, dataset, metrics, Health(), shutdown)
+        process.lead() if place.leads else process.follow()
+    return metrics.registry.get_sample_value("ance_trainer_negatives_masked_total")
+
+
+@pytest.mark.parametrize(("shared", "others"), [(True, 7), (False, 3)])
+def test_known_positives_are_counted_where_they_are_masked_in_the_whole_batch_or_in_its_halves(
+    prepared: Path, tmp_path: Path, redis_server: LocalRedis, shared: bool, others: int
+) -> None:
+    plan = {**TRAINING, "ance": {**stage(2, "random"), "loss": "in_batch"}, "cross_device_negatives": shared}
+    run = create(prepared, f"masked-{others}", tmp_path, plan)
+    values = run.settings(redis_url=redis_server.url, feed_port=0)
+    assert together(masked, values) == [2 * 8 * others] * 2
 
 
 def test_two_processes_learn_queries_against_one_index_as_one_would(
