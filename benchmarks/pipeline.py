@@ -98,7 +98,7 @@ class Pipeline:
             Part.DEV_QUERIES: (dataset.queries("dev").tokens, model.max_query_tokens),
             Part.PASSAGES: (dataset.passages.tokens, model.max_passage_tokens),
         }
-        shards = shards_of(rows_of(dataset, self.config), encoding.shard_size)
+        shards = shards_of(rows_of(dataset, self.config, self.step), encoding.shard_size)
         began = time.perf_counter()
         for shard in shards:
             tokens, longest = parts[shard.part]

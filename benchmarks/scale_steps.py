@@ -129,7 +129,7 @@ def planning(world: World) -> Callable[[], object]:
     """Cut the corpus into tasks."""
     dataset, config = world.dataset, world.config
     ref = ArtifactRef(step=STEP, manifest_uri="x", manifest_sha256="0" * 64, created_at=0)
-    return lambda: plan(ref, rows_of(dataset, config), config)
+    return lambda: plan(ref, rows_of(dataset, config, STEP), config)
 
 
 def loading(world: World) -> Callable[[], object]:

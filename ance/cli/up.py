@@ -50,7 +50,7 @@ def warmup(
     run = RunConfig.parse(read(config), str(config))
     values = run.model_dump(mode="json")
     values["run"] += "-warmup"
-    values["training"]["ance"] = {**values["training"]["warmup"], "steps": 0}
+    values["training"] |= {"ance": {**values["training"]["warmup"], "steps": 0}, "early_stopping": None}
     fleet = Fleet(trainers=trainers, device=device)
     start(yaml.safe_dump(values), str(config), store, folder, fleet, 8000, redis_url, then_serve=False, search=False)
 

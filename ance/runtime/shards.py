@@ -18,12 +18,12 @@ class Shard(NamedTuple):
     stop: int
 
 
-def rows_of(dataset: Dataset, config: RunConfig) -> dict[Part, int]:
-    """Rows that a refresh encodes of each part, in the order in which they are needed."""
+def rows_of(dataset: Dataset, config: RunConfig, step: int) -> dict[Part, int]:
+    """Rows that the refresh with checkpoint `step` encodes of each part, in the order in which they are needed."""
     queries = {split: len(dataset.queries(split)) for split in ("train", "dev") if split in dataset.splits}
     dev, limit = queries.get("dev", 0), config.evaluation.max_dev_queries
     return {
-        Part.TRAIN_QUERIES: queries.get("train", 0) if config.training.ance.mines else 0,
+        Part.TRAIN_QUERIES: queries.get("train", 0) if config.training.mines_with(step) else 0,
         Part.DEV_QUERIES: dev if limit is None else min(limit, dev),
         Part.PASSAGES: len(dataset.passages),
     }

@@ -234,6 +234,11 @@ class TrainingConfig(BatchConfig):
     """What the corpus is encoded with once a pass is done: the `newest` checkpoint, again and again, as fast as the
     inferencers allow; or only the one that begins the second stage, whose negatives then stay (`static`, as STAR's),
     and at the end the last one."""
+    refresh_from: Literal["start", "ance"] = "ance"
+    """Where refreshes begin: with the checkpoint that ends the warm-up, if stage `ance` needs an index; or with the
+    model as it starts, whatever the negatives. Until stage `ance` needs negatives a refresh mines none: it measures the
+    dev split, so that early stopping and the best version can be had with any negatives, and search serves from the
+    beginning."""
     synchronous: bool = False
     """Wait after each checkpoint of the second stage until its negatives are there. For comparison: this is what
     asynchrony saves."""
@@ -262,6 +267,11 @@ class TrainingConfig(BatchConfig):
             )
         if self.ance.negatives == "adore" and (self.synchronous or self.max_async_gap):
             raise ValueError("negatives: adore are never old: leave synchronous and max_async_gap out")
+        if self.synchronous and self.ance.steps and not self.ance.retrieves:
+            raise ValueError(
+                f"synchronous waits for the negatives of checkpoints, and ance.negatives: {self.ance.negatives} come"
+                " from none: leave it out, or set ance.negatives: ance"
+            )
         if self.synchronous and self.max_async_gap:
             raise ValueError("synchronous training waits for every refresh: leave max_async_gap at 0")
         if self.refresh == "static" and (self.synchronous or self.max_async_gap):
@@ -281,8 +291,11 @@ class TrainingConfig(BatchConfig):
 
     @model_validator(mode="after")
     def _versions_come(self) -> Self:
-        if self.early_stopping is not None and (self.refresh == "static" or not self.ance.retrieves):
-            raise ValueError("early_stopping compares versions of the index, and this run makes none while it trains")
+        if self.early_stopping is not None and (self.refresh == "static" or not self.refreshes):
+            raise ValueError(
+                "early_stopping compares versions of the index, and this run makes none while it trains: set"
+                " refresh_from: start, and leave refresh at newest"
+            )
         return self
 
     @model_validator(mode="after")
@@ -312,15 +325,32 @@ class TrainingConfig(BatchConfig):
         return self.warmup.steps + self.ance.steps
 
     @property
+    def refreshes(self) -> bool:
+        """Whether the corpus is encoded while the run trains, and not at its end alone."""
+        return self.refreshes_beside(self.ance)
+
+    def refreshes_beside(self, stage: StageConfig) -> bool:
+        """Whether the corpus is encoded while this stage trains."""
+        return stage.retrieves or self.refresh_from == "start"
+
+    @property
     def first_refresh_step(self) -> int:
         """The first checkpoint that the corpus is encoded with: the warm-up's last, or the run's last where no
-        stage trains on ANN negatives."""
+        stage trains on ANN negatives, or the first there is."""
+        if self.refresh_from == "start":
+            return 0
         return self.warmup.steps if self.ance.retrieves else self.total_steps
+
+    def mines_with(self, step: int) -> bool:
+        """Whether a refresh with checkpoint `step` mines negatives."""
+        return self.ance.mines and step >= self.warmup.steps
 
     def next_refresh_step(self, published: int) -> int:
         """The first checkpoint that may be encoded with once version `published` is there (-1: none is)."""
         if published < self.first_refresh_step:
             return self.first_refresh_step
+        if published < self.warmup.steps:
+            return published + 1
         if self.refresh == "static":
             return self.total_steps
         if self.synchronous:  # not one saved on shutdown, which an undisturbed run has not

@@ -100,7 +100,7 @@ class RangeMiner:
 
     def _mine_one(self, checkpoint: ArtifactRef) -> bool:
         """Mine a range that nobody mines. False if there is none."""
-        rows = rows_of(self.dataset, self.config)
+        rows = rows_of(self.dataset, self.config, checkpoint.step)
         by_range = tasks_by_range(plan(checkpoint, rows, self.config), self.ranges)
         ranges = RangeStore(self.store, self.layout.index(checkpoint.step), len(by_range))
         for number, tasks in enumerate(by_range):

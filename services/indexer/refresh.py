@@ -75,7 +75,7 @@ class Refresh:
         """
         started_at, started = time.time(), time.perf_counter()
         self.metrics.refresh_step.set(checkpoint.step)
-        rows = rows_of(self.dataset, self.config)
+        rows = rows_of(self.dataset, self.config, checkpoint.step)
         with span("plan"):
             tasks = plan(checkpoint, rows, self.config)
         with span("collect", shards=len(tasks)) as collecting:

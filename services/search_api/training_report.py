@@ -87,7 +87,7 @@ class TrainingReporter:
     def _shards(self, dataset: Dataset, step: int) -> int:
         """Shards that the refresh of a step encodes."""
         config = self._run.config
-        planned = shards_of(rows_of(dataset, config), config.encoding.shard_size)
+        planned = shards_of(rows_of(dataset, config, step), config.encoding.shard_size)
         return sum(encoder_step(shard.part, step, config) == step for shard in planned)
 
 

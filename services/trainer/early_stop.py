@@ -26,7 +26,8 @@ def out_of_patience(
     if training.early_stopping is None:
         yield lambda: False
         return
-    with EarlyStop(store, layout, training.early_stopping, config.evaluation.best_by, poll_seconds) as early:
+    first, measure = training.warmup.steps, config.evaluation.best_by
+    with EarlyStop(store, layout, training.early_stopping, measure, first, poll_seconds) as early:
         yield lambda: early.reached is not None
 
 
@@ -34,13 +35,20 @@ class EarlyStop:
     """Looks at each newly published version in a thread of its own. Use as a context manager."""
 
     def __init__(
-        self, store: Store, layout: RunLayout, config: EarlyStoppingConfig, measure: str, poll_seconds: float
+        self,
+        store: Store,
+        layout: RunLayout,
+        config: EarlyStoppingConfig,
+        measure: str,
+        first: int,
+        poll_seconds: float,
     ) -> None:
-        """`measure` is one of those that a refresh records of the dev split."""
+        """`measure` is one of those that a refresh records of the dev split. Versions before `first` do not count."""
         self._store = store
         self._layout = layout
         self._config = config
         self._measure = measure
+        self._first = first
         self._poll_seconds = poll_seconds
         self._standing: Standing | None = None
         self._seen = -1  # newest version looked at
@@ -73,7 +81,9 @@ class EarlyStop:
         index = self._store.read_pointer(self._layout.pointer("index"))
         if index is None or index.step <= self._seen:
             return
-        self._standing = standing(dev_history(self._store, self._layout, self._measure), self._config.min_delta)
+        measured = dev_history(self._store, self._layout, self._measure)
+        counted = ((step, value) for step, value in measured if step >= self._first)
+        self._standing = standing(counted, self._config.min_delta)
         self._seen = index.step
         if self._standing is not None:
             log.info("dev measure", extra={"measure": self._measure, **self._standing._asdict()})

@@ -109,7 +109,7 @@ class Trainer:
         """Train a stage from `step` on, to its end or to an early one: the steps done by then."""
         training = self._config.training
         self._metrics.set_stage(stage.name)
-        if stage.config.retrieves:
+        if training.refreshes_beside(stage.config):
             limit_threads(self._settings.threads)  # from here on encoders need their share
         live = None
         if stage.config.negatives == "adore":

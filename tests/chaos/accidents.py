@@ -112,7 +112,7 @@ def survive(
     Returns:
         Shards of the pass, and how many of them were begun once too often.
     """
-    shards = len(plan(checkpoint, rows_of(run.dataset, run.config), run.config))
+    shards = len(plan(checkpoint, rows_of(run.dataset, run.config, checkpoint.step), run.config))
     embeddings = run.path(run.layout.embeddings(STEP))
     with Reader(run, STEP) as reader:
         for number, accident in enumerate(accidents, 1):

@@ -17,7 +17,7 @@ from tests.services.service_run import ServiceRun
 
 def assert_undisturbed(run: ServiceRun, checkpoint: ArtifactRef) -> None:
     """What is published is what a run without any accident publishes, to the bit."""
-    tasks = plan(checkpoint, rows_of(run.dataset, run.config), run.config)
+    tasks = plan(checkpoint, rows_of(run.dataset, run.config, checkpoint.step), run.config)
     manifest = read_manifest(run.store, f"{run.layout.embeddings(STEP)}/manifest.json")
     prefix = f"{run.layout.embeddings(STEP)}/"
     assert sorted(entry.path for entry in manifest.files) == sorted(t.output_uri.removeprefix(prefix) for t in tasks)

@@ -123,7 +123,7 @@ def test_a_poisonous_shard_stops_the_refresh_says_why_and_can_be_put_back(
     world: Path, tmp_path: Path, redis: LocalRedis, fleets: list[Fleet], repetition: int
 ) -> None:
     run, checkpoint = new_run(world, tmp_path, f"poison-{repetition}", shard_size=100)
-    tasks = plan(checkpoint, rows_of(run.dataset, run.config), run.config)
+    tasks = plan(checkpoint, rows_of(run.dataset, run.config, checkpoint.step), run.config)
     poison = tmp_path / "poison"
     poison.write_text(tasks[-1].id)
     fleet = Fleet(conditions(tmp_path, run, redis, poison=poison))

@@ -71,8 +71,7 @@ def test_a_start_that_another_recipe_makes_is_asked_for_with_its_commands(
     error = ance("reproduce", "marco-passage-firstp").error
     assert (
         "no folder marco-passage-warmup/export here; run, in this folder: export ANCE_DEVICE=cuda && ance reproduce "
-        "marco-passage-warmup && "
-        in error
+        "marco-passage-warmup && " in error
     )
     assert not list(tmp_path.iterdir()), "nothing is prepared before"
 

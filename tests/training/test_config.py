@@ -37,6 +37,7 @@ def test_negatives_of_the_batch_go_with_a_loss_over_the_batch(loss: str) -> None
         ({"warmup": WARMUP | {"negatives": "ance+random"}}, "no index before the warm-up has ended"),
         ({"warmup": WARMUP | {"negatives": "adore"}}, "no index before the warm-up has ended"),
         ({"ance": ANCE | {"negatives": "adore"}, "synchronous": True}, "adore are never old"),
+        ({"ance": ANCE | {"negatives": "bm25+random"}, "synchronous": True}, r"negatives: bm25\+random come from none"),
         ({"ance": ANCE | {"negatives": "bm25"}, "early_stopping": {}}, "makes none while it trains"),
         ({"refresh": "static", "early_stopping": {"patience": 2}}, "makes none while it trains"),
     ],
@@ -44,6 +45,12 @@ def test_negatives_of_the_batch_go_with_a_loss_over_the_batch(loss: str) -> None
 def test_refreshes_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         training(**settings)
+
+
+def test_negatives_of_no_checkpoint_keep_any_bound_on_their_age_and_a_stage_without_steps_waits_for_none() -> None:
+    lists = ANCE | {"negatives": "bm25"}
+    assert training(ance=lists, max_async_gap=10).max_async_gap == 10
+    assert training(ance=lists | {"steps": 0}, synchronous=True).synchronous
 
 
 @pytest.mark.parametrize(
@@ -143,6 +150,35 @@ def test_a_teacher_denoises_for_any_loss_and_may_be_learnt_from() -> None:
 def test_by_default_each_newer_checkpoint_from_the_end_of_the_warm_up_on_may_be_encoded_with() -> None:
     config = training()
     assert [config.next_refresh_step(published) for published in (-1, 5, 20, 25)] == [20, 20, 21, 26]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0, 1, 20, 21, 26]),
+        ({"refresh": "static"}, [0, 1, 20, 80, 80]),
+        ({"synchronous": True, "checkpoint_steps": 15}, [0, 1, 20, 30, 30]),
+        ({"ance": ANCE | {"negatives": "bm25"}}, [0, 1, 20, 21, 26]),
+    ],
+)
+def test_refreshes_from_the_start_come_with_every_newer_checkpoint_of_the_warm_up(
+    settings: dict[str, object], expected: list[int]
+) -> None:
+    config = training(refresh_from="start", **settings)
+    assert [config.next_refresh_step(published) for published in (-1, 0, 19, 20, 25)] == expected
+
+
+def test_negatives_are_mined_from_the_end_of_the_warm_up_on_if_they_are_trained_on() -> None:
+    config = training(refresh_from="start")
+    assert [config.mines_with(step) for step in (0, 19, 20, 80)] == [False, False, True, True]
+    assert not training(ance=ANCE | {"negatives": "random"}).mines_with(80)
+
+
+def test_baselines_can_end_early_where_their_checkpoints_are_measured() -> None:
+    baseline = training(ance=ANCE | {"negatives": "bm25"}, refresh_from="start", early_stopping={"patience": 2})
+    assert baseline.refreshes
+    with pytest.raises(ValidationError, match="set refresh_from: start"):
+        training(ance=ANCE | {"negatives": "bm25"}, early_stopping={"patience": 2})
 
 
 def test_static_negatives_are_mined_once_and_the_last_checkpoint_is_indexed() -> None:

@@ -141,13 +141,13 @@ class Pass:
     def new_builder(self, rows: Mapping[Part, int] | None = None) -> RefreshBuilder:
         """What takes the shards of a pass; `rows` are in place of the plan's."""
         run = self.run
-        planned = rows_of(run.dataset, run.config) | dict(rows or {})
+        planned = rows_of(run.dataset, run.config, 20) | dict(rows or {})
         backend = self.refresh.backend
         return RefreshBuilder(run.dataset, run.config, planned, lambda dim: backend.build(dim, step=20, token=1))
 
     def tasks(self, step: int = 20) -> list[EncodeTask]:
         """The plan of a checkpoint that need not exist: nobody loads it."""
-        return plan(checkpoint(self.run, step), rows_of(self.run.dataset, self.run.config), self.run.config)
+        return plan(checkpoint(self.run, step), rows_of(self.run.dataset, self.run.config, step), self.run.config)
 
 
 def checkpoint(run: ServiceRun, step: int, *, final: bool = False) -> ArtifactRef:

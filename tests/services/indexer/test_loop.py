@@ -89,6 +89,25 @@ def test_warm_up_checkpoints_start_no_refresh(under_way: Pass) -> None:
     assert {task_id.split("/")[1] for task_id in under_way.queue.outstanding()} == {"20"}
 
 
+def test_refreshes_from_the_start_measure_and_serve_the_warm_up_and_mine_nothing_before_its_end(
+    new_run: NewRun, client: Redis, shutdown: Shutdown
+) -> None:
+    run = new_run(training={"refresh_from": "start"})
+    passes = Pass(run, client, shutdown)
+    announce(passes, 0)
+    with indexer(passes) as leader, passes.worker.working(), background(leader.run, stop=lambda: None):
+        for step in (0, 15, 20):
+            announce(passes, step)
+            wait_until(lambda step=step: published(run.store, run.layout.index(step)) is not None)
+        announce(passes, 80, final=True)
+    records = {record["step"]: record for record in refresh_records(run.store, run.layout)}
+    assert list(records) == [0, 15, 20, 80]
+    assert [records[step]["rows"]["train_queries"] for step in records] == [0, 0, TRAIN, TRAIN]
+    assert all("RR@10" in record["dev"] for record in records.values())
+    mined = [step for step in records if published(run.store, run.layout.negatives(step)) is not None]
+    assert mined == [20, 80]
+
+
 def test_static_negatives_are_those_of_the_first_pass_and_the_last_checkpoint_ends_the_run(
     new_run: NewRun, client: Redis, shutdown: Shutdown
 ) -> None:
