@@ -76,7 +76,7 @@ def test_a_compiled_step_has_the_loss_and_the_gradients_of_one_that_is_not(compi
     loss, expected = compiled_step(None, **settings)
     assert not counters["stats"]["unique_graphs"]
     again, found = compiled_step("eager", **settings)
-    assert counters["stats"]["unique_graphs"]
+    assert counters["stats"]["unique_graphs"] > 1, "one is the trial of the compiler"
     assert again == pytest.approx(loss, abs=1e-6)
     assert found.keys() == expected.keys(), "compiling renames no weight"
     for name, gradient in expected.items():
