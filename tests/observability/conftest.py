@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ance.cli.fleet import Fleet
 from ance.cli.stack import Stack, StackOptions, free_port, plan_stack
 from ance.cli.supervisor import Supervisor
 from ance.runtime.layout import RunLayout
@@ -47,7 +48,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     values["training"]["ance"] = values["training"]["ance"] | {"steps": 100_000}  # it trains until it is stopped
     store = Store.open(f"file://{folder / 'store'}")
     store.write(RunLayout("demo").run_yaml, yaml.safe_dump(values).encode())
-    stack = plan_stack(StackOptions(store.url, "demo", folder / "local", inferencers=2, search_port=free_port()))
+    stack = plan_stack(StackOptions(store.url, "demo", folder / "local", Fleet(inferencers=2), search_port=free_port()))
     (folder / "local" / "cache").mkdir(parents=True)
     supervisor = Supervisor(folder / "local" / "logs")
     targets = {name: url.split("/")[2] for name, url in stack.metrics.items()}
