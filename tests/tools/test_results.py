@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from benchmarks.negative_variants import VARIANTS
-from tools.results import main
-from tools.results_claims import ASIDE, BEYOND, CLAIMS
+from tools.results import main, read_results
+from tools.results_claims import ASIDE, BEYOND, CLAIMS, Claim, compare
 from tools.results_data import best, challengers
-from tools.results_page import outcome
+from tools.results_page import EXPECTED, outcome
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def variant(group: str, loss: str, values: list[float]) -> dict[str, Any]:
@@ -59,6 +61,13 @@ def page(tmp_path: Path) -> str:
 
 def test_the_committed_page_is_what_the_results_say() -> None:
     assert main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+def test_every_claim_is_decided_on_every_data_set(name: str, claim: Claim) -> None:
+    found = compare(read_results(RESULTS)[name], claim, "test")
+    assert found is not None and found.decides
 
 
 def rows(page: str) -> dict[str, str]:
