@@ -23,7 +23,16 @@ RESTRICTED = {
     "capabilities": {"drop": ["ALL"]},
 }
 LOOK = """
-import json, os, socket, urllib.request
+import json, os, socket, time, urllib.request
+def answer(seconds=40):  # endpoints come a moment after readiness, and a try more of the job after ten seconds
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            return urllib.request.urlopen("http://web.default.svc:80/", timeout=5).status
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)
 def writable(path):
     try:
         open(os.path.join(path, "x"), "w").close()
@@ -33,13 +42,13 @@ def writable(path):
 print(json.dumps({
     "uid": os.getuid(), "pid": os.getpid(), "host": socket.gethostname(), "level": os.environ["LEVEL"],
     "file": open("/etc/ance/run.yaml").read(), "writable": [path for path in ("/", "/etc", "/cache") if writable(path)],
-    "answer": urllib.request.urlopen("http://web.default.svc:80/", timeout=5).status,
+    "answer": answer(),
 }))
 """
 SERVE = """
 import http.server, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-http.server.HTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
+http.server.ThreadingHTTPServer(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 IGNORE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
