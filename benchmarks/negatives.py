@@ -29,6 +29,7 @@ from ance.data.prepare import prepare
 from ance.data.tokenizer import Tokenizer
 from ance.negatives.config import NegativesConfig
 from ance.runtime.contracts import RunConfig
+from ance.training.config import RETRIEVED
 from benchmarks.harness import Result, commit, machine, use_threads
 from benchmarks.negative_hardness import hardness
 from benchmarks.negative_record import Record
@@ -125,7 +126,7 @@ def configured(values: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConf
     Where that run asks no index, what the recipe itself says of negatives of an index is left out.
     """
     changed = with_changes(values, changes)
-    if not {"ance", "adore"}.intersection(changed["training"]["ance"]["negatives"].split("+")):
+    if not set(RETRIEVED).intersection(changed["training"]["ance"]["negatives"].split("+")):
         changed = with_changes(without_index(values), changes)
     return RunConfig.parse(yaml.safe_dump(changed), "benchmarks.negatives")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import mean
 from typing import NamedTuple
 
@@ -72,16 +73,14 @@ class Comparison(NamedTuple):
 
 def variants_that_count(results: Results) -> dict[str, str]:
     """Kind of negatives -> its variant that is best on dev, of those that train on no more than the others."""
-    dev = _on_dev(results)
-    return {kind: best({name: dev[name] for name in names}) for kind, names in by_kind(dev).items()}
+    return {kind: best(of_kind) for kind, of_kind in _on_dev(results).items()}
 
 
 def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
     """What a split says of a claim; None where not all that it takes was measured."""
     dev = _on_dev(results)
-    of_kind = by_kind(dev)
-    ours = {name: dev[name] for kind in claim.ours for name in of_kind.get(kind, ())}
-    others = [{name: dev[name] for name in of_kind.get(kind, ())} for kind in claim.others]
+    ours = {name: of for kind in claim.ours for name, of in dev.get(kind, {}).items()}
+    others = [dev.get(kind, {}) for kind in claim.others]
     if not ours or not all(others):
         return None
     mine, theirs = best(ours), [best(of) for of in others]
@@ -103,10 +102,11 @@ def compare(results: Results, claim: Claim, split: str) -> Comparison | None:
     )
 
 
-def _on_dev(results: Results) -> dict[str, dict[str, float]]:
-    """Variant -> seed -> its measure on dev, of those that train on no more than the others; empty where not taken."""
+def _on_dev(results: Results) -> dict[str, dict[str, Mapping[str, float]]]:
+    """Kind -> variant -> seed -> its measure on dev, of those that train on no more than the others; empty where not
+    taken."""
     alike = {name: one for name, one in results.variants.items() if not set(changes_of(name)) & set(MORE_TRAINING)}
-    return {name: one.by_seed("dev", MEASURE) for name, one in alike.items()}
+    return by_kind({name: one.by_seed("dev", MEASURE) for name, one in alike.items()})
 
 
 class Sweep(NamedTuple):

@@ -1,6 +1,6 @@
 """What the benchmark of negatives measured on one data set, as its record and results/*.yaml hold it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -109,11 +109,11 @@ def changes_of(variant: str) -> dict[str, str]:
     return {key: value for key, _, value in (change.partition("=") for change in variant.split("@")[1:])}
 
 
-def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
-    """Kind of negatives -> its variants, both in the order given."""
-    kinds: dict[str, list[str]] = {}
-    for name in names:
-        kinds.setdefault(kind_of(name), []).append(name)
+def by_kind(values: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, Mapping[str, float]]]:
+    """Kind of negatives -> its variants with their values, both in the order given."""
+    kinds: dict[str, dict[str, Mapping[str, float]]] = {}
+    for name, of in values.items():
+        kinds.setdefault(kind_of(name), {})[name] = of
     return kinds
 
 

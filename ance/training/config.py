@@ -29,6 +29,8 @@ TeacherLoss = Literal["margin_mse"]
 """A loss over each query's own positive and negatives, and what a cross-encoder thinks of them."""
 LossKind = Literal[PairLoss, BatchLoss, TeacherLoss]
 OptimiserKind = Literal["adamw", "lamb"]
+RETRIEVED = ("ance", "adore")
+"""Negatives that come from an index of the run."""
 LISTS = ("bm25", "given", "ance")
 """Negatives that are sampled beforehand, `negatives.sample` of a query."""
 OPTIMISER_SETTINGS = ("optimizer", "weight_decay", "adam_epsilon")
@@ -99,7 +101,7 @@ class StageConfig(Section):
     @property
     def retrieves(self) -> bool:
         """Whether negatives come from an index of the run, so that checkpoints are encoded with while it trains."""
-        return self.mines or self.negatives == "adore"
+        return any(kind in RETRIEVED for kind in self.sources)
 
     @property
     def shares_batch(self) -> bool:
@@ -291,7 +293,7 @@ class TrainingConfig(BatchConfig):
 
     @model_validator(mode="after")
     def _versions_come(self) -> Self:
-        if self.early_stopping is not None and (self.refresh == "static" or not self.refreshes):
+        if self.early_stopping is not None and (self.refresh == "static" or not self.refreshes_beside(self.ance)):
             raise ValueError(
                 "early_stopping compares versions of the index, and this run makes none while it trains: set"
                 " refresh_from: start, and leave refresh at newest"
@@ -323,11 +325,6 @@ class TrainingConfig(BatchConfig):
     def total_steps(self) -> int:
         """Steps of both stages; steps are numbered through."""
         return self.warmup.steps + self.ance.steps
-
-    @property
-    def refreshes(self) -> bool:
-        """Whether the corpus is encoded while the run trains, and not at its end alone."""
-        return self.refreshes_beside(self.ance)
 
     def refreshes_beside(self, stage: StageConfig) -> bool:
         """Whether the corpus is encoded while this stage trains."""

@@ -176,7 +176,7 @@ def test_negatives_are_mined_from_the_end_of_the_warm_up_on_if_they_are_trained_
 
 def test_baselines_can_end_early_where_their_checkpoints_are_measured() -> None:
     baseline = training(ance=ANCE | {"negatives": "bm25"}, refresh_from="start", early_stopping={"patience": 2})
-    assert baseline.refreshes
+    assert baseline.refreshes_beside(baseline.ance)
     with pytest.raises(ValidationError, match="set refresh_from: start"):
         training(ance=ANCE | {"negatives": "bm25"}, early_stopping={"patience": 2})
 

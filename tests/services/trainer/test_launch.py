@@ -57,7 +57,6 @@ def test_each_worker_learns_its_place_as_torchrun_would_tell_it_and_its_share_of
     }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
 def test_workers_die_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
     worker = PRELUDE + "pathlib.Path(f'pid{rank}').write_text(str(os.getpid())); time.sleep(60)"
     code = (
